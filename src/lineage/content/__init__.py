@@ -1,0 +1,1 @@
+"""What "the same value" means: digests of content."""

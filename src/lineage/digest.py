@@ -1,0 +1,55 @@
+"""The name of anything: a BLAKE3-256 digest, taken under a kind.
+
+No two different sequences of parts feed the hasher the same bytes, because the kind and every part are preceded by
+their length. Everything that `lineage` compares, stores or looks up goes through `digest_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NewType, cast
+
+from blake3 import blake3
+
+__all__ = ["DIGEST_SIZE", "Digest", "digest_of", "parse_hex", "short"]
+
+Digest = NewType("Digest", bytes)
+"""32 raw bytes. Shown to people as hexadecimal, usually the first twelve characters (`short`)."""
+
+DIGEST_SIZE = 32
+
+_hash = cast(Callable[[bytes], "blake3"], blake3)
+
+
+def digest_of(kind: str, *parts: bytes) -> Digest:
+    """Hash `parts` under `kind`.
+
+    >>> digest_of("pair", b"ab", b"c") == digest_of("pair", b"a", b"bc")
+    False
+    """
+    framed = [len(kind).to_bytes(4, "little"), kind.encode()]
+    for part in parts:
+        framed.append(len(part).to_bytes(8, "little"))
+        framed.append(part)
+    return cast(Digest, _hash(b"".join(framed)).digest())
+
+
+def short(digest: bytes) -> str:
+    """Return the twelve characters by which people know a digest.
+
+    >>> short(digest_of("example"))
+    'e73ae4f9e45c'
+    """
+    return digest.hex()[:12]
+
+
+def parse_hex(text: str) -> Digest:
+    """Return the digest written as 64 hexadecimal characters.
+
+    Raises:
+        ValueError: `text` is not a whole digest.
+    """
+    raw = bytes.fromhex(text)
+    if len(raw) != DIGEST_SIZE:
+        raise ValueError(f"a digest is {DIGEST_SIZE * 2} hexadecimal characters; got {len(text)}")
+    return Digest(raw)
