@@ -1,0 +1,67 @@
+"""Pure typed functions, composed into a graph whose outputs are content-hashed, immutable datasets with lineage.
+
+    import lineage as ln
+
+    @ln.node
+    def words(text: str) -> list[str]:
+        return text.split()
+
+    @ln.node
+    def count(items: list[str]) -> int:
+        return len(items)
+
+    ln.compute(count(words("pure functions, cached by what they do")))     # 7
+"""
+
+from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
+from lineage.combinators import attempt, flatten, map, ref, scan, starmap, view
+from lineage.dataset import Dataset
+from lineage.executors.serial import Serial
+from lineage.files import File, files
+from lineage.node import Node, dynamic, node, sink
+from lineage.options import Approx, Resources, Retry
+from lineage.outcomes import Failed, Ok
+from lineage.running import current, scratch, span
+from lineage.schema import Schema
+from lineage.session import Plan, Session, configure
+from lineage.signatures import Unhashed
+
+__all__ = [
+    "Approx",
+    "Dataset",
+    "Failed",
+    "File",
+    "Node",
+    "Ok",
+    "Plan",
+    "Resources",
+    "Retry",
+    "Schema",
+    "Serial",
+    "Session",
+    "Unhashed",
+    "attempt",
+    "compute",
+    "configure",
+    "current",
+    "dataset",
+    "dynamic",
+    "files",
+    "flatten",
+    "forget",
+    "main",
+    "map",
+    "materialize",
+    "node",
+    "plan",
+    "ref",
+    "register",
+    "scan",
+    "scratch",
+    "show",
+    "sink",
+    "span",
+    "starmap",
+    "tag",
+    "view",
+]

@@ -1,0 +1,65 @@
+"""Composing functions as commands: typed parameters become options."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from lineage.errors import LineageError
+from lineage.files import File
+
+__all__ = ["run_flow"]
+
+
+def run_flow(flow: Callable[..., Any], argv: Sequence[str] | None = None) -> None:
+    """Parse `argv` (default: the command line) as the parameters of `flow`, compute its result and print it.
+
+    Exits with 0, or with 1 and one message when something fails, or with 2 when the options are wrong.
+    """
+    from cyclopts import App
+
+    app = App(name=flow.__name__, help=inspect.getdoc(flow) or "", result_action="return_value", help_format="plaintext")
+    app.default(_command(flow))
+    try:
+        app(list(argv) if argv is not None else None, exit_on_error=True, print_error=True)
+    except LineageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+def _command(flow: Callable[..., Any]) -> Callable[..., None]:
+    """Return a function with the parameters of `flow` and `--plan`, for the parser to read."""
+    from cyclopts import Parameter
+
+    signature = inspect.signature(flow, eval_str=True)
+
+    def command(*args: Any, plan: bool = False, **kwargs: Any) -> None:
+        import lineage
+
+        made = flow(*args, **kwargs)
+        if plan:
+            print(lineage.plan(made))
+            return
+        handle = lineage.materialize(made)
+        print(handle.value if not isinstance(handle, tuple) else [one.value for one in handle])
+
+    parameters = [_as_option(parameter, Parameter) for parameter in signature.parameters.values()]
+    wanted = inspect.Parameter(
+        "plan",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False,
+        annotation=Annotated[bool, Parameter(help="show what would run, and why; run nothing", negative="")],
+    )
+    command.__signature__ = signature.replace(  # type: ignore[attr-defined]
+        parameters=[*parameters, wanted], return_annotation=None
+    )
+    command.__annotations__ = {p.name: p.annotation for p in [*parameters, wanted]}
+    return command
+
+
+def _as_option(parameter: inspect.Parameter, option: Any) -> inspect.Parameter:
+    if parameter.annotation is File:
+        return parameter.replace(annotation=Annotated[File, option(converter=lambda _, tokens: File(tokens[0].value))])
+    return parameter

@@ -1,0 +1,262 @@
+"""What a class of the project's is: bases, metaclass, fields, and every method and attribute that someone wrote.
+
+Generated methods follow from the fields and are left out, as is what changes without the class changing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import inspect
+import types
+from typing import Any
+
+from lineage.code.guards import MISSING
+from lineage.code.origin import Origin, origin_of_module_name
+
+__all__ = ["class_items", "is_enum", "type_text"]
+
+_VOLATILE = frozenset(
+    [
+        "__module__",
+        "__dict__",
+        "__weakref__",
+        "__doc__",
+        "__qualname__",
+        "__firstlineno__",
+        "__static_attributes__",
+        "__abstractmethods__",
+        "_abc_impl",
+        "__parameters__",
+        "__orig_bases__",
+        "__dataclass_params__",
+        "__dataclass_fields__",
+        "__attrs_attrs__",
+        "__attrs_own_setattr__",
+        "__attrs_props__",
+        "__attrs_base_of_slotted__",
+        "__annotations__",
+        "__annotations_cache__",
+        "__annotate__",
+        "__annotate_func__",
+        "__conditional_annotations__",
+        "__subclasshook__",
+        "__protocol_attrs__",
+        "_is_protocol",
+        "_is_runtime_protocol",
+        "__non_callable_proto_members__",
+        "__classcell__",
+        "__match_args__",
+        "__attrs_post_init_called__",
+        "__class_getitem__",
+    ]
+)
+_ENUM_MADE = frozenset(
+    [
+        "_member_names_",
+        "_member_map_",
+        "_value2member_map_",
+        "_member_type_",
+        "_new_member_",
+        "_use_args_",
+        "_value_repr_",
+        "_unhashable_values_",
+        "_unhashable_values_map_",
+        "_hashable_values_",
+        "_sort_order_",
+        "_generate_next_value_",
+        "__new__",
+        "_flag_mask_",
+        "_singles_mask_",
+        "_all_bits_",
+        "_boundary_",
+        "_inverted_",
+        "__new_member__",
+    ]
+)
+_TUPLE_MADE = frozenset(
+    [
+        "__new__",
+        "_make",
+        "_replace",
+        "__replace__",
+        "__repr__",
+        "_asdict",
+        "__getnewargs__",
+        "_fields",
+        "_field_defaults",
+    ]
+)
+_DATACLASS_MADE = frozenset(
+    [
+        "__init__",
+        "__repr__",
+        "__eq__",
+        "__lt__",
+        "__le__",
+        "__gt__",
+        "__ge__",
+        "__hash__",
+        "__setattr__",
+        "__delattr__",
+        "__replace__",
+        "__getstate__",
+        "__setstate__",
+        "_dataclass_getstate",
+        "_dataclass_setstate",
+    ]
+)
+_DATACLASS_OPTIONS = [
+    "name",
+    "default",
+    "default_factory",
+    "init",
+    "repr",
+    "hash",
+    "compare",
+    "metadata",
+    "kw_only",
+]
+_ATTRS_OPTIONS = [
+    "name",
+    "default",
+    "validator",
+    "repr",
+    "eq",
+    "eq_key",
+    "order",
+    "order_key",
+    "hash",
+    "init",
+    "metadata",
+    "converter",
+    "kw_only",
+    "inherited",
+    "on_setattr",
+    "alias",
+]
+
+
+def class_items(cls: type) -> list[tuple[str, object]]:
+    """Return the named items that make up `cls`, in an order that moving them about does not change."""
+    items: list[tuple[str, object]] = [("qualname", cls.__qualname__), ("metaclass", type(cls))]
+    items += [(f"base {index}", base) for index, base in enumerate(cls.__bases__)]
+    items += _annotations(cls)
+    items += _fields(cls)
+    if is_enum(cls):
+        members: Any = cls
+        items += [(f"member {name}", m._value_) for name, m in members.__members__.items()]
+    items += [
+        (f"attribute {name}", member)
+        for name, member in sorted(vars(cls).items())
+        if not _is_made(cls, name, member)
+    ]
+    return items
+
+
+def is_enum(cls: type) -> bool:
+    return isinstance(cls, enum.EnumMeta)
+
+
+def type_text(annotation: object) -> str:
+    """Return an annotation as text that names no module of the project's."""
+    if isinstance(annotation, str):
+        return annotation
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return annotation.__qualname__
+    return repr(annotation).replace("__main__.", "")
+
+
+def _annotations(cls: type) -> list[tuple[str, object]]:
+    """Return the annotated names in order, each with its type's text, and the types themselves to be followed."""
+    try:
+        annotations = inspect.get_annotations(cls)
+    except Exception:  # an annotation that can't be evaluated has no type to follow
+        annotations = {}
+    items: list[tuple[str, object]] = []
+    for name, annotation in annotations.items():
+        items.append((f"annotation {name}", _plain_text(annotation)))
+        if not isinstance(annotation, str):
+            items.append((f"type {name}", annotation))
+    return items
+
+
+def _plain_text(annotation: object) -> str:
+    # followed as live objects too, so the text of anything but a string or a class adds nothing
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__qualname__", "")
+
+
+def _fields(cls: type) -> list[tuple[str, object]]:
+    items: list[tuple[str, object]] = []
+    attributes = vars(cls).get("__attrs_attrs__")
+    for index, field in enumerate(attributes or ()):
+        for option in _ATTRS_OPTIONS:
+            value: Any = getattr(field, option, None)
+            if option == "default" and type(value).__name__ == "Factory":
+                items.append((f"field {index} factory", value.factory))
+                value = value.takes_self
+            elif option == "default" and type(value).__module__.startswith("attr"):
+                value = "nothing"
+            items.append(
+                (f"field {index} {option}", dict(value) if option == "metadata" else value)
+            )
+    if "__dataclass_params__" in vars(cls):
+        items.append(("dataclass", repr(vars(cls)["__dataclass_params__"])))
+        for index, made in enumerate(vars(cls)["__dataclass_fields__"].values()):
+            items += [
+                (f"field {index} {option}", _dataclass_option(getattr(made, option)))
+                for option in _DATACLASS_OPTIONS
+            ]
+    if _is_named_tuple(cls):
+        items.append(("fields", vars(cls)["_fields"]))
+        items += [(f"default {key}", v) for key, v in vars(cls)["_field_defaults"].items()]
+    return items
+
+
+def _dataclass_option(value: object) -> object:
+    if value is dataclasses.MISSING:
+        return "nothing"
+    return dict(value) if isinstance(value, types.MappingProxyType) else value
+
+
+def _is_named_tuple(cls: type) -> bool:
+    return issubclass(cls, tuple) and "_fields" in vars(cls) and "_field_defaults" in vars(cls)
+
+
+def _is_made(cls: type, name: str, member: object) -> bool:
+    """Say whether the attribute was made by Python or a library, not written."""
+    if name in _VOLATILE or isinstance(
+        member, types.MemberDescriptorType | types.GetSetDescriptorType
+    ):
+        return True
+    if name.startswith("__pydantic_") and name != "__pydantic_fields__":
+        return True
+    code = getattr(member, "__code__", None) or getattr(
+        getattr(member, "__wrapped__", None), "__code__", None
+    )
+    file = getattr(code, "co_filename", "")
+    if file.startswith("<attrs generated"):
+        return True
+    if "__dataclass_params__" in vars(cls) and name in _DATACLASS_MADE:
+        return file in ("<string>", "") or _is_standard(member)
+    if is_enum(cls):
+        members: Any = cls
+        if name in members.__members__ or isinstance(member, enum.property):
+            return not isinstance(member, enum.property) or name in members.__members__
+        return name in _ENUM_MADE and _is_standard_or_data(member)
+    if _is_named_tuple(cls) and name in _TUPLE_MADE | set(vars(cls)["_fields"]):
+        return True
+    # attrs puts None or its own functions in the places of methods that a class does not get
+    return "__attrs_attrs__" in vars(cls) and _is_standard(member)
+
+
+def _is_standard(member: object) -> bool:
+    owner = getattr(member, "__module__", None)
+    spoken_for = getattr(member, "__globals__", {}).get("__name__", owner)
+    return spoken_for is not MISSING and (
+        isinstance(spoken_for, str) and origin_of_module_name(spoken_for) is not Origin.PROJECT
+    )
+
+
+def _is_standard_or_data(member: object) -> bool:
+    return not isinstance(member, types.FunctionType) or _is_standard(member)

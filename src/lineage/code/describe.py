@@ -1,0 +1,172 @@
+"""The leaf of each kind of thing: what it is itself, and the labels that its parts lead to."""
+
+from __future__ import annotations
+
+import re
+from types import FunctionType, ModuleType
+
+from lineage.code.body import Body
+from lineage.code.bytecode import signature
+from lineage.code.classes import class_items
+from lineage.code.effects import effects_of
+from lineage.code.guards import MISSING
+from lineage.code.origin import Origin, file_of_module, module_named, origin_of_module_name
+from lineage.code.parts import parts_of
+from lineage.code.resolve import Resolver
+from lineage.code.scan import scan
+from lineage.code.source import class_definition, definition_of, file_of_code, stamp_of
+from lineage.code.walk import Describe, Walk
+from lineage.digest import Digest, digest_of
+
+__all__ = ["DESCRIBE", "resolve_names"]
+
+_NAMES = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+_SHELL_NAMES = frozenset(["In", "Out", "exit", "quit", "get_ipython", "open"])
+
+
+def _function(walk: Walk, label: str, fn: FunctionType) -> Digest:
+    walk.guards.function(fn)
+    file = file_of_code(fn)
+    if stamp_of(file) is not None:
+        walk.guards.source(file)
+    definition = definition_of(fn)
+    if definition is not None:
+        walk.sources[label] = definition.text
+    own = definition.digest if definition is not None else signature(fn.__code__)
+    # a node's own name is not what it does; any other's may be read (`f.__name__`) by what holds it
+    name = b"" if label == walk.root else fn.__name__.encode("utf-8", "surrogatepass")
+    module = module_named(fn.__globals__.get("__name__"))
+    if module is not None and vars(module) is fn.__globals__:
+        walk.visit_module(module, label)
+    body = Body(walk, label, Resolver.of(fn, walk.guards), file)
+    bindings = body.follow(scan(fn.__code__))
+    defaults = _defaults(walk, label, fn)
+    return digest_of("function", own, name, *bindings, b"defaults", *defaults)
+
+
+def _defaults(walk: Walk, label: str, fn: FunctionType) -> list[bytes]:
+    code = fn.__code__
+    values = fn.__defaults__ or ()
+    names = code.co_varnames[code.co_argcount - len(values) : code.co_argcount]
+    pairs = [*zip(names, values, strict=True), *sorted((fn.__kwdefaults__ or {}).items())]
+    found: list[bytes] = []
+    for name, value in pairs:
+        if walk.is_thing(value):
+            target = walk.reach(value, label)
+        else:
+            shown = f"{fn.__name__}.{name}"
+            target = walk.constant(("default", id(fn), name), shown, value, label, "default")
+        found += [name.encode("utf-8", "surrogatepass"), target.encode("utf-8", "surrogatepass")]
+    return found
+
+
+def _class(walk: Walk, label: str, cls: type) -> Digest:
+    walk.guards.members(vars(cls))
+    module = module_named(cls.__module__)
+    if module is not None:
+        walk.visit_module(module, label)
+    # the metaclass of a package fills a class with its own machinery: what of that has no identity counts by its type,
+    # and the text of the class is taken in besides
+    origins = [origin_of_module_name(base.__module__) for base in (type(cls), *cls.__bases__)]
+    tolerant = Origin.PACKAGE in origins
+    parts: list[bytes] = []
+    for name, value in class_items(cls):
+        parts += [name.encode("utf-8", "surrogatepass"), walk.item(value, label, name, tolerant)]
+        if name.startswith("annotation ") and isinstance(value, str) and module is not None:
+            parts += resolve_names(walk, label, module, value)
+    definition = class_definition(cls)
+    if definition is not None:
+        walk.sources[label] = definition.text
+        if tolerant:
+            parts += [b"body", definition.digest]
+    return digest_of("class", *parts)
+
+
+def resolve_names(walk: Walk, label: str, module: ModuleType, text: str) -> list[bytes]:
+    """Reach the types that an annotation kept as text names; return what they lead to."""
+    resolver = Resolver.of_module(module, walk.guards)
+    found: list[bytes] = []
+    for dotted in _NAMES.findall(text):
+        first, *rest = dotted.split(".")
+        if first not in vars(module):
+            continue
+        reached = resolver.name(first)
+        for name in rest:
+            reached = resolver.attribute(reached, name)
+        if reached.path is not None:
+            found.append(walk.foreign(reached.path).encode())
+        elif reached.value is not MISSING and walk.is_thing(reached.value):
+            found.append(walk.reach(reached.value, label).encode("utf-8", "surrogatepass"))
+    return found
+
+
+def _parts(walk: Walk, label: str, thing: object) -> Digest:
+    parts = parts_of(thing)
+    assert parts is not None
+    found = [
+        parts.kind.encode(),
+        str(getattr(thing, "__name__", "")).encode("utf-8", "surrogatepass"),
+    ]
+    if label == walk.root:
+        found[1] = b""
+    for name, value in parts.items:
+        found += [name.encode(), walk.item(value, label, name, parts.tolerant)]
+    if parts.registry is not None:
+        walk.guards.members(parts.registry)
+    if isinstance(thing, FunctionType):
+        walk.guards.function(thing)
+        for cell in thing.__closure__ or ():
+            walk.guards.cell(cell)
+    return digest_of("parts", *found)
+
+
+def _module(walk: Walk, label: str, module: ModuleType) -> Digest:
+    """Describe a module that is used as a value: anything in it may be what is meant."""
+    walk.visit_module(module, label)
+    members = vars(module)
+    walk.guards.members(members)
+    shell = module.__name__ == "__main__" and file_of_module(module) is None
+    parts: list[bytes] = []
+    for name in sorted(name for name in members if not name.startswith("__")):
+        if shell and (name.startswith("_") or name in _SHELL_NAMES):
+            continue
+        parts += [
+            name.encode("utf-8", "surrogatepass"),
+            walk.item(members[name], label, name, True),
+        ]
+    return digest_of("module", *parts)
+
+
+def _effects(walk: Walk, _: str, module: ModuleType) -> Digest:
+    """Describe what importing a module does; the leaf is there only if it does something."""
+    nothing = digest_of("no effects")
+    effects = effects_of(module)
+    if module.__name__ == "__main__" and file_of_module(module) is None:
+        walk.guards.check(lambda: effects_of(module).digest)
+    else:
+        members = vars(module)
+        walk.guards.name(members, "__spec__", members.get("__spec__", MISSING))
+    for name in effects.imports:
+        imported = module_named(name)
+        if imported is not None:
+            walk.visit_module(imported, "")
+    if effects.digest is None or effects.code is None:
+        return nothing
+    short = module.__name__.rpartition(".")[2]
+    label = walk.label(("effects", module.__name__), f"module effects: {short}", "")
+    walk.sources[label] = effects.text
+    resolver = Resolver.of_module(module, walk.guards)
+    bindings = Body(walk, label, resolver, file_of_module(module), lenient=True).follow(
+        scan(effects.code)
+    )
+    walk.leaves[label] = digest_of("effects", effects.digest, *bindings)
+    return nothing
+
+
+DESCRIBE: dict[str, Describe] = {
+    "function": _function,
+    "class": _class,
+    "parts": _parts,
+    "module": _module,
+    "effects": _effects,
+}

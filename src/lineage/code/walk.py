@@ -1,0 +1,411 @@
+"""Walk from a function over everything of the project's that it reaches.
+
+A worklist, not recursion: a chain of thousands of helpers is as good as one. Every function, class, constant, module
+and wrapper that is met gets a label when first seen, and later a leaf: the digest of what it is itself and of the
+labels that its names lead to. Labels and leaves together say everything, in whatever circles the code runs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+from lineage.code.ambient import ambient
+from lineage.code.bytecode import signature
+from lineage.code.distributions import Distribution, bytes_digest
+from lineage.code.facts import fact
+from lineage.code.files import FileState, file_state
+from lineage.code.guards import MISSING, Guards, is_fixed
+from lineage.code.origin import (
+    Origin,
+    distributions_of,
+    file_of_module,
+    module_named,
+    origin_of_code,
+    origin_of_file,
+    origin_of_module,
+    origin_of_module_name,
+)
+from lineage.code.parts import Parts, address_of, lineage_function, parts_of
+from lineage.code.unstable import without_identity
+from lineage.code.widen import project_imports, project_root, project_source
+from lineage.digest import Digest, digest_of
+from lineage.errors import UndeclaredReadError, UnstableIdentityError
+
+__all__ = ["Describe", "DigestConstant", "Walk"]
+
+DigestConstant = Callable[[object, Callable[[object], Digest]], Digest]
+"""`digest_constant(value, identify)`: the content digest of a plain value. It calls `identify` for each function, class
+and module met in the value and for each instance's class, and raises UnstableIdentityError for what has no digest."""
+
+Describe = Callable[["Walk", str, Any], Digest]
+"""Works out the leaf of one thing, and reaches what that leads to."""
+
+
+class Walk:
+    """One walk: what was reached, and what is still to be looked into."""
+
+    def __init__(
+        self,
+        digest_constant: DigestConstant,
+        describe: dict[str, Describe],
+        allow_ambient: bool = False,
+    ) -> None:
+        self.digest_constant = digest_constant
+        self.describe = describe
+        self.allow_ambient = allow_ambient
+        self.guards = Guards()
+        self.leaves: dict[str, Digest] = {}
+        self.sources: dict[str, str] = {}
+        self.distributions: dict[str, Distribution] = {}
+        self.files: dict[str, FileState] = {}
+        self.dispatchers: list[Any] = []
+        self.root = ""
+        self._labels: dict[object, str] = {}  # id or place -> label or reference
+        self._counts: dict[str, int] = {}
+        self._parents: dict[str, str] = {}
+        self._held: list[object] = []  # so that no id is used twice
+        self._waiting: deque[tuple[str, str, Any]] = deque()
+        self._modules: set[str] = set()
+
+    def start(self, target: object) -> None:
+        self.root = self.reach(target, "")
+        self.finish()
+
+    def finish(self) -> None:
+        """Look into everything that waits."""
+        while self._waiting:
+            kind, label, thing = self._waiting.popleft()
+            digest = self.describe[kind](self, label, thing)
+            if label:
+                self.leaves[label] = digest
+
+    def chain(self, label: str) -> str:
+        """Say how `label` was reached, for people."""
+        names: list[str] = []
+        while label:
+            kind, _, name = label.partition(" ")
+            names.append(name if kind in ("function", "class") else f"{kind} `{name}`")
+            label = self._parents.get(label, "")
+        return " -> ".join(reversed(names))
+
+    # labels
+
+    def label(self, key: object, text: str, parent: str) -> str:
+        """Return a new label for `key`: `text`, numbered where that is taken."""
+        count = self._counts[text] = self._counts.get(text, 0) + 1
+        label = text if count == 1 else f"{text}#{count}"
+        self._labels[key] = label
+        self._parents[label] = parent
+        self.leaves[label] = digest_of("unfinished")  # holds its place in the order of discovery
+        return label
+
+    def wait(self, kind: str, thing: object, text: str, parent: str) -> str:
+        label = self.label(id(thing), text, parent)
+        self._held.append(thing)
+        self._waiting.append((kind, label, thing))
+        return label
+
+    # things
+
+    def reach(self, thing: object, parent: str) -> str:
+        """Return the label of a function, class, module or wrapper, and have it looked into; a reference, if foreign."""
+        plain = lineage_function(thing)
+        thing = thing if plain is MISSING else plain
+        known = self._labels.get(id(thing))
+        if known is not None:
+            return known
+        if isinstance(thing, FunctionType) and origin_of_code(thing) is Origin.PROJECT:
+            return self.wait("function", thing, f"function {_short(thing.__qualname__)}", parent)
+        if isinstance(thing, type):
+            return self._reach_class(thing, parent)
+        if isinstance(thing, ModuleType):
+            return self._reach_module(thing, parent)
+        return self._reach_other(thing, parent)
+
+    def is_thing(self, value: object) -> bool:
+        """Say whether `value` is reached as code; everything else is digested as data."""
+        if isinstance(value, FunctionType | type | ModuleType | logging.Logger):
+            return True
+        if is_fixed(value):
+            return False
+        if lineage_function(value) is not MISSING or parts_of(value) is not None:
+            return True
+        return _foreign_name(value) is not None
+
+    def _reach_class(self, cls: type, parent: str) -> str:
+        name = f"{cls.__module__}.{cls.__qualname__}"
+        if origin_of_module_name(cls.__module__) is not Origin.PROJECT:
+            return self._refer(cls, self.foreign(name))
+        compiled = self._compiled(cls.__module__)
+        if compiled:
+            return self._refer(cls, f"{compiled}: {cls.__qualname__}")
+        return self.wait("class", cls, f"class {_short(cls.__qualname__)}", parent)
+
+    def _reach_module(self, module: ModuleType, parent: str) -> str:
+        if origin_of_module(module) is not Origin.PROJECT:
+            return self._refer(module, self.foreign(module.__name__))
+        compiled = self._compiled(module.__name__)
+        if compiled:
+            return self._refer(module, compiled)
+        return self.wait("module", module, f"module {module.__name__.rpartition('.')[2]}", parent)
+
+    def _reach_other(self, thing: object, parent: str) -> str:
+        if isinstance(thing, logging.Logger):
+            return self._refer(thing, f"logger {thing.name}")
+        self.refuse_ambient(thing, None, parent, None)
+        address = address_of(thing)
+        if address is not None:
+            return self._refer(thing, self.foreign(address))
+        parts = parts_of(thing)
+        if parts is not None:
+            return self._reach_parts(thing, parts, parent)
+        name = _foreign_name(thing)
+        if name is None:
+            return self.constant(id(thing), type(thing).__qualname__, thing, parent)
+        compiled = self._compiled(fact(thing, "__module__"))
+        return self._refer(thing, f"{compiled}: {name}" if compiled else self.foreign(name))
+
+    def _reach_parts(self, thing: object, parts: Parts, parent: str) -> str:
+        if isinstance(thing, FunctionType):
+            self.foreign(str(thing.__globals__.get("__name__", "")))
+        if parts.kind == "compiled":
+            self.dispatchers.append(thing)
+            self.foreign(type(thing).__module__)
+        return self.wait("parts", thing, f"{parts.kind} {parts.name}", parent)
+
+    def _refer(self, thing: object, reference: str) -> str:
+        self._labels[id(thing)] = reference
+        self._held.append(thing)
+        return reference
+
+    def _compiled(self, module_name: object) -> str | None:
+        """Return the label of a module of the project's that is machine code: its bytes are all there is to see."""
+        module = module_named(module_name)
+        file = file_of_module(module) if module is not None else None
+        if file is None or not file.endswith((".so", ".pyd", ".dylib")):
+            return None
+        if origin_of_file(file) is not Origin.PROJECT:
+            return None
+        label = f"module {str(module_name).rpartition('.')[2]}"
+        if ("compiled", file) not in self._labels:
+            label = self.label(("compiled", file), label, "")
+            self.leaves[label] = bytes_digest((file,))
+        return self._labels["compiled", file]
+
+    def foreign(self, path: str) -> str:
+        """Return the reference to something outside of the project, and count the package that it is in."""
+        top = path.partition(".")[0]
+        if path.startswith("module "):
+            return path
+        module = module_named(top)
+        if top == "lineage":
+            return f"lineage {path}"
+        if origin_of_module_name(top) is Origin.STDLIB:
+            return f"stdlib {path}"
+        found = distributions_of(top)
+        for distribution in found:
+            self.distributions[distribution.name] = distribution
+        if not found:
+            self._without_distribution(top, module)
+        return f"package {path}"
+
+    def _without_distribution(self, top: str, module: ModuleType | None) -> None:
+        file = file_of_module(module) if module is not None else None
+        if file is None or f"package {top}" in self.leaves:
+            return
+        whole = os.path.dirname(file) if os.path.basename(file).startswith("__init__.") else file
+        self.leaves[f"package {top}"] = bytes_digest((whole,))
+
+    # values
+
+    def item(self, value: object, parent: str, name: str, tolerant: bool = False) -> bytes:
+        """Return what identifies `value`: the label that it leads to, or its digest."""
+        if self.is_thing(value):
+            return b"to " + self.reach(value, parent).encode()
+        try:
+            return b"is " + self.value_digest(value, parent, name)
+        except UnstableIdentityError:
+            if not tolerant:
+                raise
+            return b"type " + type(value).__qualname__.encode()
+
+    def constant(
+        self, key: object, name: str, value: object, parent: str, kind: str = "constant"
+    ) -> str:
+        """Return the label of a value with a leaf of its own: a constant, what is in a cell, a default."""
+        known = self._labels.get(key)
+        if known is not None:
+            return known
+        label = self.label(key, f"{kind} {name}", parent)
+        self._held.append(value)
+        self.leaves[label] = self.value_digest(value, label, "")
+        return label
+
+    def value_digest(self, value: object, parent: str, name: str) -> Digest:
+        """Digest data; code in it is reached, and counts by its label.
+
+        Twice where there is code in it: labels are given after all of it was met and put in an order that the order
+        of a set does not change.
+        """
+        chain = f"{self.chain(parent)}{' -> ' if name else ''}{name}"
+        reason = without_identity(value)
+        if reason is not None:
+            raise self._unstable(chain, reason, value)
+        met: list[object] = []
+
+        def meet(thing: object) -> Digest:
+            met.append(thing)
+            return digest_of("met", *_order(thing))
+
+        def refer(thing: object) -> Digest:
+            return digest_of("reference", self.reach(thing, parent).encode())
+
+        def again() -> Digest:
+            return self.digest_constant(value, self._seen)
+
+        try:
+            digest = self.digest_constant(value, meet)
+            if met:
+                for thing in sorted(met, key=_order):
+                    self.reach(thing, parent)
+                digest = self.digest_constant(value, refer)
+        except UnstableIdentityError as error:
+            if "chain" in error.facts:
+                raise
+            raise self._unstable(chain, None, value, error) from error
+        if not is_fixed(value):
+            self.guards.value(again, digest)
+        return digest
+
+    def _seen(self, thing: object) -> Digest:
+        plain = lineage_function(thing)
+        reference = self._labels.get(id(thing if plain is MISSING else plain), "\0unseen")
+        return digest_of("reference", reference.encode())
+
+    def _unstable(
+        self, chain: str, reason: str | None, value: object, cause: Exception | None = None
+    ) -> UnstableIdentityError:
+        kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+        what = f"{kind} {reason or 'has no stable identity'}"
+        detail = f" ({cause})" if cause is not None and str(cause) else ""
+        return UnstableIdentityError(
+            f"{chain}: {what}{detail}; pass it as an argument, create it inside the node, or set version=",
+            chain=chain,
+            type=kind,
+        )
+
+    # what lies outside
+
+    def environment(self, name: str, parent: str) -> str:
+        label = f"environment variable {name}"
+        if label not in self.leaves:
+            value = os.environ.get(name)
+            text = b"" if value is None else os.fsencode(value)
+            self.leaves[label] = digest_of(
+                "environment", b"set" if value is not None else b"unset", text
+            )
+            self.guards.check(lambda: os.environ.get(name))
+        return label
+
+    def file(self, path: str) -> str:
+        label = f"file {path}"
+        if label not in self.leaves:
+            state = self.files[path] = file_state(path)
+            self.leaves[label] = state.digest
+            self.guards.file(path, state)
+        return label
+
+    def unbound(self, name: str) -> str:
+        label = f"unbound {name}"
+        self.leaves[label] = digest_of("unbound", name.encode())
+        return label
+
+    def widen(self, file: str | None) -> str:
+        """Take all source of the project that `file` is in, and the packages that any of it imports."""
+        label = "all project source"
+        if label not in self.leaves:
+            root = project_root(file)
+            self.leaves[label] = project_source(root)
+            self.guards.check(lambda: project_source(root))
+            for top in project_imports(root):
+                if distributions_of(top):
+                    self.foreign(top)
+        return label
+
+    def visit_module(self, module: ModuleType, parent: str) -> None:
+        """Have the effects of importing `module` looked into, and of the packages around it."""
+        name = module.__name__
+        while name and name not in self._modules:
+            self._modules.add(name)
+            found = module_named(name)
+            if found is not None and origin_of_module(found) is Origin.PROJECT:
+                self._waiting.append(("effects", "", found))
+            name = name.rpartition(".")[0]
+
+    def refuse_ambient(
+        self,
+        value: object,
+        path: str | None,
+        parent: str,
+        line: int | None,
+        seeded: tuple[str, ...] = (),
+    ) -> None:
+        read = ambient(value, path)
+        if read is None or self.allow_ambient or read[0] in seeded:
+            return
+        if read[0] == "clock":
+            advice = "pass the time as an argument, declare a source with every=, or set version="
+        else:
+            advice = "take a seed as an argument, declare a source with every=, or set version="
+        raise self.undeclared(parent, line, f"uses {read[1]}", advice)
+
+    def undeclared(
+        self, parent: str, line: int | None, what: str, advice: str
+    ) -> UndeclaredReadError:
+        where = "" if line is None else f", line {line}"
+        chain = self.chain(parent)
+        return UndeclaredReadError(
+            f"{chain}{where}: {what}, so its result is not determined by its arguments; {advice}",
+            function=chain,
+            line=line,
+        )
+
+
+def _short(qualname: str) -> str:
+    return qualname.rpartition("<locals>.")[2]
+
+
+def _order(thing: object) -> tuple[bytes, ...]:
+    name = fact(thing, "__qualname__") or fact(thing, "__name__")
+    code = fact(thing, "__code__")
+    own = signature(code) if isinstance(code, CodeType) else b""
+    return (type(thing).__qualname__.encode(), str(name).encode("utf-8", "surrogatepass"), own)
+
+
+def _foreign_name(value: object) -> str | None:
+    """Return the dotted name of a built-in or packaged callable that is neither class nor plain function."""
+    address = address_of(value)
+    if address is not None:
+        return address
+    owner = fact(value, "__self__")
+    name = fact(value, "__qualname__") or fact(value, "__name__")
+    if not callable(value) or not isinstance(name, str):
+        return None
+    if isinstance(owner, type):
+        return f"{owner.__module__}.{owner.__qualname__}.{name.rpartition('.')[2]}"
+    holder = fact(value, "__objclass__")
+    if isinstance(holder, type):
+        return f"{holder.__module__}.{name}"
+    if isinstance(owner, ModuleType) or type(value).__name__ in _NATIVE:
+        return f"{fact(value, '__module__') or 'builtins'}.{name}"
+    if isinstance(value, FunctionType) and origin_of_code(value) is not Origin.PROJECT:
+        return f"{value.__globals__.get('__name__')}.{name}"
+    return None
+
+
+_NATIVE = ("builtin_function_or_method", "cython_function_or_method", "method_descriptor")

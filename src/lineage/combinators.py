@@ -1,0 +1,204 @@
+"""Calls made of calls: over lists, of tables, of outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
+
+from lineage.errors import CompositionError, WiringError
+from lineage.graph import Attempt, Lazy, Pinned, View, shown, type_name
+from lineage.graph import result_hint as hint_of
+from lineage.identity import freezer
+from lineage.node import Node
+from lineage.options import Options
+from lineage.outcomes import Failed, Ok
+
+__all__ = ["attempt", "flatten", "map", "ref", "scan", "starmap", "view"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_python_map = map
+
+
+def map(fn: Callable[Concatenate[A, P], B], xs: Iterable[A], /, *args: P.args, **fixed: P.kwargs) -> list[B]:
+    """Return one call of `fn` per item of `xs`, in the order of `xs`; other arguments are the same for all.
+
+    `fn` is a node, a function that composes nodes, or a `functools.partial` of one. `xs` may be a call whose length is
+    known only when it has run.
+
+    >>> from lineage import node
+    >>> @node
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> map(double, [1, 2])
+    [<double(x=1) -> int, not computed>, <double(x=2) -> int, not computed>]
+
+    Raises:
+        CompositionError: `fn` returns plain values: it is not a node.
+    """
+    if isinstance(xs, Lazy):
+        return cast("list[B]", _spread_map(fn, xs, args, fixed))
+    return _mapped(fn, list(xs), args, fixed)
+
+
+def _mapped(fn: Any, items: Any, args: Any, fixed: Any) -> list[Any]:
+    return [_composed(fn, fn(item, *args, **fixed)) for item in items]
+
+
+def starmap(fn: Callable[..., B], xs: Iterable[Iterable[Any]], /, **fixed: Any) -> list[B]:
+    """Return one call of `fn` per tuple of arguments in `xs`.
+
+    >>> from lineage import node
+    >>> @node
+    ... def add(x: int, y: int) -> int:
+    ...     return x + y
+    >>> starmap(add, [(1, 2)])
+    [<add(x=1, y=2) -> int, not computed>]
+    """
+    if isinstance(xs, Lazy):
+        raise CompositionError("starmap needs a list of tuples that is known; for a call use lineage.map with a lambda")
+    return [_composed(fn, fn(*items, **fixed)) for items in xs]
+
+
+def _composed(fn: Any, made: Any) -> Any:
+    if isinstance(made, Lazy) or isinstance(freezer.freeze(made), Lazy) or _has_calls(made):
+        return made
+    name = getattr(fn, "__qualname__", repr(fn))
+    raise CompositionError(
+        f"{name} returned {made!r:.60}, a plain value, so it would run now and not be cached. "
+        "Declare it with @lineage.node, or let it call one"
+    )
+
+
+def _has_calls(made: Any) -> bool:
+    from lineage.content.tree import holes
+
+    return next(holes(freezer.freeze(made)), None) is not None
+
+
+def _map_over_items(fn: Any, items: Any, args: Any, fixed: Any) -> Any:
+    return _mapped(fn, items, args, fixed)
+
+
+_spread_map: Any = Node(_map_over_items, Options(version="1"), "spread", "map")
+
+
+def flatten(xs: Iterable[Iterable[A]]) -> list[A]:
+    """Return the items of the lists in `xs`, one after another.
+
+    >>> flatten([[1, 2], [3]])
+    [1, 2, 3]
+    """
+    if isinstance(xs, Lazy):
+        return cast("list[A]", _flat(xs))
+    lists = list(xs)
+    if any(isinstance(items, Lazy) for items in lists):
+        return cast("list[A]", _flat(lists))
+    return [item for items in lists for item in items]
+
+
+def _flatten(lists: list[Any]) -> list[Any]:
+    return [item for items in lists for item in items]
+
+
+_flat: Any = Node(_flatten, Options(version="1"), "plain", "flatten")
+
+
+@overload
+def attempt(fn: Callable[P, T]) -> Callable[P, Ok[T] | Failed]: ...
+@overload
+def attempt(fn: T) -> Ok[T] | Failed: ...
+def attempt(fn: Any) -> Any:
+    """Return `fn` such that its calls give `Ok(value)`, or `Failed` with error, log and traceback, and fail nothing else.
+
+    A failure is never cached as a success: it is tried again in the next run.
+
+    >>> from lineage import node
+    >>> @node
+    ... def invert(x: float) -> float:
+    ...     return 1 / x
+    >>> attempt(invert)(0.0)
+    <attempt(invert(x=0.0)) -> Any, not computed>
+    """
+    if isinstance(fn, Lazy):
+        return Attempt(fn)
+
+    def attempted(*args: Any, **kwargs: Any) -> Any:
+        made = fn(*args, **kwargs)
+        if not isinstance(made, Lazy):
+            raise CompositionError(f"attempt needs a node or a function that returns one call, not {made!r:.60}")
+        return Attempt(made)
+
+    return attempted
+
+
+def scan(parts: Any) -> Any:
+    """Return a table, or a list of tables with one schema, as one `polars.LazyFrame`.
+
+    The consumer reads only the columns and rows that it asks for. Nothing is executed or copied for it.
+    """
+    return View(_checked_tables(parts), "table:polars.LazyFrame")
+
+
+_VIEWS = {
+    ("polars", "DataFrame"): "table:polars.DataFrame",
+    ("polars", "LazyFrame"): "table:polars.LazyFrame",
+    ("pyarrow", "Table"): "table:pyarrow.Table",
+    ("pandas", "DataFrame"): "table:pandas.DataFrame",
+}
+
+
+def view(x: Any, cls: type[T]) -> T:
+    """Return the table `x` read as another type: `polars.DataFrame`, `LazyFrame`, `pyarrow.Table` or `pandas.DataFrame`.
+
+    Raises:
+        CompositionError: `cls` is none of them.
+    """
+    kind = _VIEWS.get((cls.__module__.partition(".")[0], cls.__qualname__))
+    if kind is None:
+        names = ", ".join(".".join(key) for key in _VIEWS)
+        raise CompositionError(f"a dataset can be viewed as {names}, not as {type_name(cls)}")
+    return cast(T, View(_checked_tables(x), kind))
+
+
+def _checked_tables(parts: Any) -> Any:
+    tree = freezer.freeze(parts)
+    for lazy in parts if isinstance(parts, (list, tuple)) else [parts]:
+        if not isinstance(lazy, Lazy):
+            continue
+        name = type_name(hint_of(lazy)).partition("[")[0]
+        if name not in ("Any", "DataFrame", "LazyFrame", "Table", "list", "tuple") and "DataFrame" not in str(hint_of(lazy)):
+            raise WiringError(f"`{shown(lazy)}` -> {type_name(hint_of(lazy))} is no table, so it can't be scanned or viewed")
+    return tree
+
+
+@overload
+def ref(wanted: Node[..., T], /) -> T: ...
+@overload
+def ref(wanted: Any, /, of: type[T]) -> T: ...
+@overload
+def ref(wanted: Any, /, of: Node[..., T]) -> T: ...
+@overload
+def ref(wanted: Any, /) -> Any: ...
+def ref(wanted: Any, /, of: Any = Any) -> Any:
+    """Return a recorded dataset as a lazy input: by name, by node (its latest successful one) or by handle.
+
+    It is resolved once when the graph is planned, and recorded as an input. `of` gives its type: a type, or the node that
+    makes it.
+
+    >>> ref("prod/model", of=dict)
+    <ref('prod/model') -> dict, not computed>
+    """
+    from lineage.dataset import Dataset
+
+    hint = of.signature.returns if isinstance(of, Node) else of
+    if isinstance(wanted, Node):
+        return Pinned(f"latest {wanted.name}", wanted, wanted.signature.returns if hint is Any else hint)
+    if isinstance(wanted, Dataset):
+        return Pinned(f"dataset {wanted.digest.hex()} {wanted._execution}", wanted, wanted._hint if hint is Any else hint)
+    if not isinstance(wanted, str):
+        raise CompositionError(f"ref takes a name, a node or a Dataset, not {wanted!r:.60}")
+    return Pinned(wanted, wanted, hint)

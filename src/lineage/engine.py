@@ -1,0 +1,566 @@
+"""Carries a plan out. The one place with effects: looks calls up by content, hands out work, records what came of it."""
+
+from __future__ import annotations
+
+import json
+import traceback
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from lineage.approx import deviation
+from lineage.codecs.freeze import failed_leaf
+from lineage.codecs.text import dump_tree, load_tree
+from lineage.codecs.thaw import Thawer
+from lineage.content.tree import Branch, Hole, Leaf, Tree, digest_tree, fill, holes, leaves
+from lineage.digest import Digest, digest_of
+from lineage.errors import InputChangedError, LineageError, NodeError
+from lineage.executors.base import Executor, Failure, Outcome, Success, Work
+from lineage.executors.perform import compose
+from lineage.failures import explained
+from lineage.graph import Attempt, Call, Item, Lazy, View, shown
+from lineage.identity import freezer, identify
+from lineage.options import Approx
+from lineage.outcomes import Failed
+from lineage.plan import DONE, FAILED, HIT, NEEDED, Graph, Step, argument_digests, call_key, merged
+from lineage.records import Execution, Record, SideData
+from lineage.storage.store import Store
+
+__all__ = ["Engine", "Event", "Replan"]
+
+Event = Callable[[str, Step], None]
+"""Told what happens: a verdict (`hit`, `cutoff`, `executed`, `failed`, `blocked`) and the step."""
+
+_BATCH = 500
+_PLAIN = frozenset({int, str, float, bool, type(None)})
+
+
+class Replan(Exception):
+    """A call that had to be executed again gave something else: what was planned no longer holds."""
+
+
+class Engine:
+    """One run over one graph."""
+
+    def __init__(
+        self,
+        store: Store,
+        graph: Graph,
+        run: int,
+        executor_of: Callable[[Any], Executor],
+        tell: Event,
+    ) -> None:
+        self.store = store
+        self.index = store.index
+        self.graph = graph
+        self.run = run
+        self.executor_of = executor_of
+        self.tell = tell
+        self._ready: deque[Step] = deque()
+        self._work: deque[tuple[Step, Work]] = deque()
+        self._flying: dict[Digest, list[Step]] = {}
+        self._in_flight: dict[int, int] = {}
+        self._busy: list[Executor] = []
+        self._listed: set[int] = set()
+        self._arguments: dict[int, str] = {}
+        self._noted: set[Digest] = set()
+        self.failures: list[Step] = []
+
+    def carry_out(self) -> None:
+        """Resolve all that the graph's plan needs. Calls that fail leave their step FAILED; everything else is finished
+        and recorded.
+
+        Raises:
+            Replan: start over with a new graph.
+        """
+        self._enlist()
+        self._loop()
+
+    def repair(self, steps: Iterable[Step]) -> None:
+        """Execute calls again whose stored results turned out to be damaged, gone or unreadable."""
+        for step in steps:
+            self._reopen(step)
+        self._enlist()
+        self._loop()
+
+    # -- the loop
+
+    def _loop(self) -> None:
+        while self._ready or self._work or self._busy:
+            while self._ready:
+                self._advance()
+            self._hand_out()
+            if self._busy:
+                executor = self._busy[0]
+                outcome = executor.wait()
+                self._count(executor, -1)
+                self._take(outcome)
+
+    def _hand_out(self) -> None:
+        for _ in range(len(self._work)):
+            step, work = self._work.popleft()
+            executor = self.executor_of(step.node)
+            if self._in_flight.get(id(executor), 0) >= executor.capacity:
+                self._work.append((step, work))
+                continue
+            executor.submit(work)
+            self._count(executor, 1)
+            if len(self._busy) == 1 and self._in_flight[id(executor)] >= executor.capacity:
+                return
+
+    def _count(self, executor: Executor, change: int) -> None:
+        now = self._in_flight.get(id(executor), 0) + change
+        self._in_flight[id(executor)] = now
+        if now and executor not in self._busy:
+            self._busy.append(executor)
+        elif not now:
+            self._busy.remove(executor)
+
+    def _enlist(self) -> None:
+        """Let every step that became needed wait for those of its inputs that are not resolved."""
+        while self.graph.needed:
+            step = self.graph.needed.pop()
+            if step.state == NEEDED and id(step) not in self._listed:
+                self._listed.add(id(step))
+                self._await(step, step.inputs)
+
+    def _await(self, step: Step, inputs: Iterable[Step]) -> None:
+        failed = None
+        waiting = 0
+        for made_from in dict.fromkeys(inputs):
+            if made_from.state == FAILED:
+                failed = made_from
+            elif not self.graph.complete(made_from):
+                made_from.consumers.append(step)
+                waiting += 1
+        step.blocked = waiting
+        if failed is not None and not isinstance(step.hole, Attempt):
+            self._block(step, failed)
+        elif not waiting:
+            self._ready.append(step)
+
+    def _advance(self) -> None:
+        """Take what is ready: fields and views at once, calls in batches, so that one look-up serves many."""
+        calls: list[Step] = []
+        while self._ready and len(calls) < _BATCH:
+            step = self._ready.popleft()
+            if step.state != NEEDED:
+                continue
+            if step.expansion is not None:
+                self._close_expansion(step)
+            elif step.is_call:
+                calls.append(step)
+            else:
+                self._complete(step)
+        if calls:
+            self._decide(calls)
+
+    def _complete(self, step: Step) -> None:
+        if isinstance(step.hole, Attempt) and step.inputs[0].state == FAILED:
+            step.tree = failed_leaf(self._failed(step.inputs[0]))
+            step.digest = digest_tree(step.tree)
+            step.tainted = True  # so that the failed call is tried again next time
+            self._finish(step)
+            return
+        try:
+            self.graph.complete(step)
+        except LineageError as error:
+            self._fail(step, error)
+        else:
+            self._finish(step)
+
+    def _failed(self, step: Step) -> Failed:
+        error = step.error
+        cause = error.__cause__ if isinstance(error, NodeError) and error.__cause__ is not None else error
+        text = f"{type(cause).__name__}: {cause}"
+        facts = error.facts if isinstance(error, LineageError) else {}
+        return Failed(
+            text, log=facts.get("log", ""), traceback=facts.get("traceback_text", ""), call=facts.get("call", "")
+        )
+
+    # -- deciding: by content, then execute
+
+    def _decide(self, steps: list[Step]) -> None:
+        keys: list[Digest] = []
+        for step in steps:
+            assert isinstance(step.hole, Call)
+            digests = argument_digests(self.graph, step.hole)
+            keys.append(call_key(self.graph, step, digests))
+            self._arguments[id(step)] = _described(self.graph, step.hole, digests)
+        found = self.index.by_call(keys)
+        for step, key in zip(steps, keys, strict=True):
+            record = found.get(key)
+            usable = record is not None and not step.forced and not step.repaired
+            if usable and record is not None and self.graph.is_current(record.relies_on):
+                self._adopt(step, record, "cutoff")
+                if step.recipe is not None:
+                    self.index.link(step.recipe, record, self.run)
+            elif key in self._flying:
+                self._flying[key].append(step)  # the same call is on its way already
+            else:
+                self._flying[key] = [step]
+                self._start(step, key)
+
+    def _adopt(self, step: Step, record: Record, verdict: str) -> None:
+        step.record = record
+        step.tree = load_tree(self.store.unspill(record.value))
+        step.digest, step.execution, step.relies_on = record.result, record.execution, record.relies_on
+        step.verdict = verdict
+        self._finish(step)
+
+    def _start(self, step: Step, key: Digest) -> None:
+        call = step.hole
+        assert isinstance(call, Call)
+        try:
+            arguments = tuple(self._filled(argument) for argument in call._lineage_arguments)
+        except Exception as error:
+            self._flown(key, step, error)
+            return
+        work = Work(step.node, arguments, self.graph.code(step.node), key, self.run, step)
+        if step.node.kind == "dynamic":
+            self._expand(step, work, compose(work, self.store))
+        elif step.node.kind == "spread":
+            self._expand(step, work, self._spread(call))
+        else:
+            self._work.append((step, work))
+
+    def _filled(self, argument: Tree) -> Tree:
+        """Return an argument as a worker gets it: its inputs in place, its own heavy parts in the store."""
+        if type(argument) in _PLAIN:
+            return argument
+        filled = fill(argument, lambda hole: self.graph.tree(self.graph.step(hole)))
+        for leaf in leaves(filled):
+            if leaf.value is not None and leaf.family not in ("code", "failed"):
+                self.store.keep(leaf)
+        return filled
+
+    # -- dynamic nodes
+
+    def _spread(self, call: Call) -> tuple[Tree, SideData] | Failure:
+        """Compose over a list whose length has just become known: its items stay lazy, nothing is read."""
+        thawer = Thawer(self.store.read, identify)
+        values: list[Any] = []
+        for argument in call._lineage_arguments:
+            tree = self.graph.tree(self.graph.step(argument)) if isinstance(argument, Hole) else None
+            if isinstance(argument, Lazy) and isinstance(tree, Branch) and tree.kind in ("list", "tuple"):
+                values.append([argument[position] for position in range(len(tree.items))])  # type: ignore[index]
+            else:
+                values.append(thawer.thaw(argument))
+        try:
+            return freezer.freeze(call._lineage_node.fn(*values)), SideData(executor="driver")
+        except Exception as error:
+            return Failure(error, "".join(traceback.format_exception(error)), SideData(executor="driver"))
+
+    def _expand(self, step: Step, work: Work, composed: tuple[Tree, SideData] | Failure) -> None:
+        if isinstance(composed, Failure):
+            self._take(Outcome(work, composed))
+            return
+        tree, side = composed
+        try:
+            made = list(holes(tree))
+            before = len(self.graph.order)
+            self.graph.add(made)
+            self.store.keep(_without_holes(tree))
+        except Exception as error:
+            self._flown(work.key, step, error)
+            return
+        step.expansion = (tree, side, work)  # type: ignore[assignment]
+        below = [self.graph.step(hole) for hole in made]
+        self.graph.demand(below)
+        self.graph.settle(since=before)
+        for fresh in self.graph.order[before:]:
+            if fresh.state == HIT:
+                self.tell("hit", fresh)
+        self._enlist()
+        self._await(step, below)
+
+    def _close_expansion(self, step: Step) -> None:
+        tree, side, work = step.expansion  # type: ignore[misc]
+        step.expansion = None
+        below = [self.graph.step(hole) for hole in holes(tree)]
+        try:
+            full = fill(tree, lambda hole: self.graph.tree(self.graph.step(hole)))
+            text = dump_tree(full)
+        except Exception as error:
+            self._flown(work.key, step, error)
+            return
+        step.relies_on = self._nodes_below(below)
+        step.tainted = step.tainted or any(made_from.tainted for made_from in below)
+        self._take(Outcome(work, Success(load_tree(text), text, digest_tree(full), side)))
+
+    def _nodes_below(self, steps: list[Step]) -> tuple[tuple[str, str], ...]:
+        """Return every node that an expansion made calls of, with its code, and what those rely on in turn."""
+        found: list[tuple[tuple[str, str], ...]] = []
+        stack, seen = list(steps), set()
+        while stack:
+            step = stack.pop()
+            if id(step) in seen:
+                continue
+            seen.add(id(step))
+            found.append(step.relies_on)
+            if step.is_call:
+                found.append(((step.node.reference, self.graph.code(step.node).hex()),))
+            stack.extend(step.inputs)
+        return merged(found)
+
+    # -- what came of it
+
+    def _take(self, outcome: Outcome) -> None:
+        work = outcome.work
+        step: Step = work.ticket
+        for failure in outcome.earlier:
+            self._note_failure(step, work, failure)
+        if isinstance(outcome.result, Failure):
+            self._take_failure(step, work, outcome)
+            return
+        try:
+            self._check_files(work)
+        except InputChangedError as error:
+            self._flown(work.key, step, error)
+            return
+        self._record(step, work, outcome.result)
+
+    def _take_failure(self, step: Step, work: Work, outcome: Outcome) -> None:
+        failure = outcome.result
+        assert isinstance(failure, Failure)
+        if failure.inputs_damaged and self._retry_inputs(step, work):
+            return
+        self._note_failure(step, work, failure)
+        self._flown(work.key, step, explained(step.hole, work, failure, len(outcome.earlier) + 1))
+
+    def _flown(self, key: Digest, step: Step, error: Exception) -> None:
+        """Fail every step that waits for the call `key`."""
+        for waiting in self._flying.pop(key, [step]):
+            self._fail(waiting, error)
+
+    def _note_failure(self, step: Step, work: Work, failure: Failure) -> None:
+        error = f"{type(failure.error).__name__}: {failure.error}\n{failure.traceback}"
+        self.index.failed(self._execution(step, work, failure.side, error=error), self.run)
+
+    def _record(self, step: Step, work: Work, success: Success) -> None:
+        note = success.note
+        text, digest, tree = self.store.spill(success.text), success.digest, success.tree
+        place = None
+        if isinstance(step.node.given.compare, Approx):
+            place = place_key(step.hole, step.node.given.contract)
+            text, digest, tree, note = self._anchored(step, place, text, digest, tree)
+        relies = merged([step.relies_on, *(made_from.relies_on for made_from in step.inputs)])
+        execution = self._execution(step, work, success.side, result=digest, value=text, note=note, relies_on=relies)
+        old = step.record
+        record = self.index.record(execution, step.recipe, self.run, replace=step.forced or step.repaired)
+        if place is not None:
+            self.index.note_anchor(place, record.execution)
+        if old is not None and step.repaired and old.result != record.result:
+            self.index.raise_generation(step.base or step.key)
+            warnings.warn(
+                f"{shown(step.hole)} was executed again, because its stored result was lost, and gave something else: "
+                "it is not deterministic. What depends on it is decided anew",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            raise Replan
+        if record.result != digest:
+            tree = load_tree(self.store.unspill(record.value))  # another process was first: its result holds
+        for waiting in self._flying.pop(work.key, [step]):
+            waiting.tree, waiting.digest = tree, record.result
+            waiting.execution, waiting.record, waiting.relies_on = record.execution, record, relies
+            waiting.verdict = "executed" if waiting is step else "cutoff"
+            if waiting is not step and waiting.recipe is not None:
+                self.index.link(waiting.recipe, record, self.run)
+            self._finish(waiting)
+
+    def _execution(self, step: Step, work: Work, side: SideData, **fields: Any) -> Execution:
+        if work.code not in self._noted:
+            self._noted.add(work.code)
+            self.index.note_code(work.code, step.node.leaves())
+        return Execution(
+            call_key=work.key,
+            node=step.node.name,
+            code=work.code,
+            arguments=self._arguments.get(id(step), "{}"),
+            side=side,
+            **fields,
+        )
+
+    def _anchored(
+        self, step: Step, place: Digest, text: str, digest: Digest, tree: Tree
+    ) -> tuple[str, Digest, Tree, str | None]:
+        """Hand the anchor on in place of a result that is within the tolerance of it."""
+        tolerance = step.node.given.compare
+        assert isinstance(tolerance, Approx)
+        anchor = self.index.anchor(place)
+        if anchor is None or anchor.result == digest:
+            return text, digest, tree, None
+        thawer = Thawer(self.store.read, identify)
+        anchor_tree = load_tree(self.store.unspill(anchor.value))
+        off = deviation(thawer.thaw(tree), thawer.thaw(anchor_tree), tolerance)
+        if off is None or off > 1:
+            return text, digest, tree, "beyond the tolerance of its anchor"
+        note = f"within the tolerance of execution {anchor.execution}: {off:.3g} of what is allowed"
+        return anchor.value, anchor.result, anchor_tree, note
+
+    def _check_files(self, work: Work) -> None:
+        for argument in work.arguments:
+            for leaf in leaves(argument):
+                if leaf.family == "file":
+                    self.graph.fingerprints.check(leaf)
+
+    def _finish(self, step: Step) -> None:
+        step.state = DONE
+        if step.verdict:
+            self.tell(step.verdict, step)
+        consumers, step.consumers = step.consumers, []
+        for consumer in consumers:
+            consumer.blocked -= 1
+            if consumer.blocked == 0 and consumer.state == NEEDED:
+                self._ready.append(consumer)
+
+    def _fail(self, step: Step, error: Exception) -> None:
+        step.state, step.error, step.verdict = FAILED, error, "failed"
+        self.failures.append(step)
+        self.tell("failed", step)
+        self._pass_on(step)
+
+    def _block(self, step: Step, cause: Step) -> None:
+        step.state, step.error, step.verdict = FAILED, cause.error, "blocked"
+        self.tell("blocked", step)
+        self._pass_on(step)
+
+    def _pass_on(self, failed: Step) -> None:
+        """Let everything that needs a failed step fail with it, except attempts, which take it as their outcome."""
+        stack = [failed]
+        while stack:
+            step = stack.pop()
+            consumers, step.consumers = step.consumers, []
+            for consumer in consumers:
+                if isinstance(consumer.hole, Attempt):
+                    self._ready.append(consumer)
+                elif consumer.state == NEEDED:
+                    if consumer.expansion is not None:
+                        self._flying.pop(consumer.expansion[2].key, None)  # type: ignore[index]
+                        consumer.expansion = None
+                    consumer.state, consumer.error, consumer.verdict = FAILED, step.error, "blocked"
+                    self.tell("blocked", consumer)
+                    stack.append(consumer)
+
+    # -- damage
+
+    def _retry_inputs(self, step: Step, work: Work) -> bool:
+        """Execute again the calls that made the damaged inputs of `step`; say whether there is hope."""
+        broken = [origin for origin in self._origins(step) if not origin.repaired and not self._is_whole(origin)]
+        if not broken:
+            return False
+        waiting = self._flying.pop(work.key, [step])
+        for origin in broken:
+            self._reopen(origin)
+        for again in waiting:
+            self._listed.discard(id(again))
+            self.graph.need(again)
+            for made_from in again.inputs:
+                self._reopen_path(made_from)
+        self._enlist()
+        return True
+
+    def _origins(self, step: Step) -> list[Step]:
+        """Return the calls behind the inputs of `step`, through fields and views."""
+        found, stack = [], list(step.inputs)
+        while stack:
+            made_from = stack.pop()
+            if made_from.is_call:
+                found.append(made_from)
+            else:
+                stack.extend(made_from.inputs)
+        return found
+
+    def _is_whole(self, step: Step) -> bool:
+        """Say whether a step's result can be read, by reading it."""
+        try:
+            Thawer(self.store.read, identify).thaw(self.graph.tree(step))
+        except (LineageError, LookupError, OSError):
+            return False
+        return True
+
+    def _reopen(self, step: Step) -> None:
+        if not step.is_call:
+            self._reopen_path(step)
+            return
+        for leaf in leaves(self.graph.tree(step)) if step.state in (HIT, DONE) else ():
+            if leaf.family != "file":
+                self.index.drop_manifest(leaf.content)
+        step.tree, step.repaired = None, True
+        self._listed.discard(id(step))
+        self.graph.need(step)
+        self.graph.demand(step.inputs)
+        self.graph.settle()
+
+    def _reopen_path(self, step: Step) -> None:
+        stack = [step]
+        while stack:
+            found = stack.pop()
+            if isinstance(found.hole, (Item, View, Attempt)) and found.state in (HIT, DONE):
+                found.tree, found.digest = None, None
+                self._listed.discard(id(found))
+                self.graph.need(found)
+                stack.extend(found.inputs)
+
+
+def place_key(hole: Hole, contract: str) -> Digest:
+    """Return the key of a call's place in its graph: node names and literal arguments, no code and no content."""
+    known: dict[int, Digest] = {}
+    stack = [hole]
+    while stack:
+        found = stack[-1]
+        inputs = _made_from(found)
+        missing = [made_from for made_from in inputs if id(made_from) not in known]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        known[id(found)] = _place(found, known)
+    return digest_of("place", contract.encode(), known[id(hole)])
+
+
+def _made_from(hole: Hole) -> tuple[Hole, ...]:
+    from lineage.graph import inputs_of
+
+    return inputs_of(hole)
+
+
+def _place(hole: Hole, known: Mapping[int, Digest]) -> Digest:
+    if isinstance(hole, Call):
+        parts = [digest_tree(argument, lambda part: known[id(part)]) for argument in hole._lineage_arguments]
+        return digest_of("place call", hole._lineage_node.reference.encode(), *parts)
+    if isinstance(hole, Item):
+        return digest_of("place item", known[id(hole._lineage_parent)], repr(hole._lineage_key).encode())
+    return digest_of("place other", *(known[id(part)] for part in _made_from(hole)), shown(hole).encode())
+
+
+def _without_holes(tree: Tree) -> Tree:
+    return fill(tree, lambda _: None)
+
+
+def _described(graph: Graph, call: Call, digests: list[Digest]) -> str:
+    """Return the arguments of a call as JSON: scalars as they are, the rest by digest, with where it came from."""
+    described: dict[str, Any] = {}
+    for name, argument, digest in zip(call._lineage_node.signature.names, call._lineage_arguments, digests, strict=True):
+        if type(argument) in _PLAIN:
+            described[name] = argument
+            continue
+        entry: dict[str, Any] = {"digest": digest.hex()}
+        sources = [graph.step(hole).execution for hole in holes(argument)]
+        known = [number for number in sources if number is not None]
+        if known:
+            entry["from"] = known
+        files = [(leaf.info or {}).get("path") for leaf in _file_leaves(graph, argument)]
+        if files:
+            entry["files"] = files
+        if not sources:
+            entry["shown"] = repr(argument)[:200]
+        described[name] = entry
+    return json.dumps(described)
+
+
+def _file_leaves(graph: Graph, argument: Tree) -> list[Leaf]:
+    found = [graph.step(hole).tree for hole in holes(argument)]
+    return [tree for tree in found if isinstance(tree, Leaf) and tree.family == "file"]

@@ -1,0 +1,260 @@
+"""Carrying out one call: the same on every executor.
+
+Arguments are decoded for this call alone, so that nothing it does to them is seen elsewhere; the result is frozen, stored
+and dropped, so that nobody holds what may still change.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import evolve
+
+from lineage import capture
+from lineage.codecs.text import dump_tree, load_tree
+from lineage.codecs.thaw import ClassChangedError, Thawer
+from lineage.content.tree import Hole, Tree, digest_tree, holes
+from lineage.digest import Digest
+from lineage.errors import (
+    CodecError,
+    CorruptObjectError,
+    LineageError,
+    MutationError,
+    NodeError,
+    ObjectMissingError,
+    ResultTypeError,
+)
+from lineage.executors.base import Failure, Outcome, Success, Work
+from lineage.executors.canonical import in_canonical_order
+from lineage.identity import freezer, identify
+from lineage.node import Node
+from lineage.records import SideData
+from lineage.running import Current, inside
+from lineage.settings import seeded
+from lineage.storage.store import Store
+from lineage.structure import is_instance_branch
+from lineage.wiring import check_value
+
+__all__ = ["compose", "perform"]
+
+_HOST = platform.node()
+_SCALARS = frozenset({int, str, float, bool, type(None)})
+
+
+def perform(work: Work, store: Store, executor: str) -> Outcome:
+    """Carry out `work`, trying again as its node says."""
+    retry = work.node.given.retries
+    earlier: list[Failure] = []
+    while True:
+        result = _attempt(work, store, executor, len(earlier) + 1)
+        if isinstance(result, Success) or result.inputs_damaged:
+            return Outcome(work, result, tuple(earlier))
+        if len(earlier) >= retry.count or not isinstance(_cause(result.error), retry.on):
+            return Outcome(work, result, tuple(earlier))
+        earlier.append(result)
+        time.sleep(retry.backoff * 2 ** (len(earlier) - 1))
+
+
+def _cause(error: Exception) -> BaseException:
+    return error.__cause__ if isinstance(error, NodeError) and error.__cause__ is not None else error
+
+
+def compose(work: Work, store: Store) -> tuple[Tree, SideData] | Failure:
+    """Run a dynamic node, which receives values, and return the tree of what it composed."""
+    current = _current(work, store, 1, composes=True)
+    started, begun = time.time(), time.perf_counter()
+    with capture.collecting() as log:
+        try:
+            values = _thaw(work, store)
+            tree = freezer.freeze(_run(work, values, current), scratch=current.scratch_folder)
+            side = evolve(_side(started, begun, current, "driver"), log=capture.joined(log))
+            return tree, side
+        except Exception as error:
+            return _failure(work, error, log, _side(started, begun, current, "driver"))
+        finally:
+            _clean(current)
+
+
+def _attempt(work: Work, store: Store, executor: str, number: int) -> Success | Failure:
+    current = _current(work, store, number)
+    started, begun, spent = time.time(), time.perf_counter(), time.process_time()
+    with capture.collecting() as log:
+        try:
+            values = _thaw(work, store)
+        except (ObjectMissingError, CorruptObjectError, ClassChangedError) as error:
+            failure = _failure(work, error, log, _side(started, begun, current, executor))
+            return evolve(failure, inputs_damaged=True)
+        except Exception as error:
+            return _failure(work, error, log, _side(started, begun, current, executor))
+        try:
+            for position, value in enumerate(values):
+                _check_table_argument(work.node, position, value)
+            value = _run(work, values, current)
+            del values
+            side = _side(started, begun, current, executor, time.process_time() - spent)
+            return _stored(work, store, value, current, side, log)
+        except Exception as error:
+            return _failure(work, error, log, _side(started, begun, current, executor))
+        finally:
+            _clean(current)
+
+
+def _current(work: Work, store: Store, attempt: int, *, composes: bool = False) -> Current:
+    folder = store.root / "scratch" / f"{work.key.hex()[:24]}-{os.getpid()}-{attempt}"
+    return Current(work.run, work.node.name, work.key.hex(), attempt, folder, composes)
+
+
+def _thaw(work: Work, store: Store) -> list[Any]:
+    thawer = Thawer(store.read, identify)
+    return [tree if type(tree) in _SCALARS else thawer.thaw(tree) for tree in work.arguments]
+
+
+def _check_table_argument(node: Node[..., Any], position: int, value: Any) -> None:
+    """Check what arrives at the door against a schema; types were checked when the graph was composed."""
+    hint = node.signature.hints[position]
+    if hasattr(hint, "__metadata__"):
+        where = f"{node.name}(): argument {node.signature.names[position]!r}"
+        reason = check_value(value, hint, where)
+        if reason is not None:
+            raise ResultTypeError(f"{where}: {reason}")
+
+
+def _run(work: Work, values: list[Any], current: Current) -> Any:
+    node = work.node
+    args, kwargs = node.signature.spread(values)
+    token = inside.set(current)
+    try:
+        with _time_limit(node.given.timeout, node.name):
+            packages = () if node.given.version is not None else node.code().packages
+            if "numpy" in packages:
+                with seeded(work.key, packages):
+                    return node.fn(*args, **kwargs)
+            return node.fn(*args, **kwargs)
+    finally:
+        inside.reset(token)
+
+
+@contextmanager
+def _limit(seconds: float, name: str) -> Iterator[None]:
+    def interrupt(_: int, __: Any) -> None:
+        raise TimeoutError(f"{name} ran for more than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class _NoLimit:
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+_no_limit = _NoLimit()
+
+
+def _time_limit(seconds: float | None, name: str) -> Any:
+    if seconds is None:
+        return _no_limit
+    if threading.current_thread() is not threading.main_thread():
+        raise LineageError(f"{name} has a timeout, which in this process only the main thread can enforce")
+    return _limit(seconds, name)
+
+
+def _stored(
+    work: Work, store: Store, value: Any, current: Current, side: SideData, log: list[str]
+) -> Success:
+    node = work.node
+    if node.code_digest() != work.code:
+        raise MutationError(
+            f"{node.name} changed a global, a closure or a file that its code reads, or they changed while it ran; "
+            "its result is discarded. Return what is new instead"
+        )
+    returns = node.signature.returns
+    if type(value) is not returns:
+        reason = check_value(value, returns, f"{node.name}(): result")
+        if reason is not None:
+            raise ResultTypeError(f"{node.name} returned something else than it declares: {reason}")
+    elif hasattr(returns, "__metadata__"):
+        check_value(value, returns, f"{node.name}(): result")
+    if node.given.compare == "unordered":
+        value = in_canonical_order(value)
+    tree = freezer.freeze(value, scratch=current.scratch_folder)
+    if type(tree) in _SCALARS:
+        text, written = dump_tree(tree), 0
+    else:
+        tree, text, written = _kept(node, store, tree)
+    side = evolve(side, log=capture.joined(log), bytes_out=written)
+    return Success(tree, text, digest_tree(tree), side)
+
+
+def _kept(node: Node[..., Any], store: Store, tree: Tree) -> tuple[Tree, str, int]:
+    """Store what `tree` holds and return it as readers will find it."""
+    hole = next(holes(tree), None)
+    if hole is not None:
+        raise ResultTypeError(f"{node.name} returned a call, {hole!r}; declare it with @lineage.dynamic to compose")
+    written = store.keep(tree)
+    text = dump_tree(tree)
+    plain = load_tree(text)
+    digest = digest_tree(tree)
+    if digest_tree(plain) != digest or (is_instance_branch(tree) and _digest_again(plain) != digest):
+        raise CodecError(
+            f"the result of {node.name} does not survive being stored: what is read back differs. "
+            "Fields that a class computes or hides are lost; return plainer data"
+        )
+    return plain, text, written
+
+
+def _digest_again(tree: Tree) -> Digest:
+    """Return the digest of what readers of `tree` get, its stored leaves taken as read."""
+    value = Thawer(lambda leaf: _StandIn(leaf.digest), identify).thaw(tree)
+    return digest_tree(freezer.freeze(value), lambda stand_in: stand_in.digest)  # type: ignore[attr-defined]
+
+
+class _StandIn(Hole):
+    """Stands for a stored leaf, which has been checked already."""
+
+    __slots__ = ("digest",)
+
+    def __init__(self, digest: Digest) -> None:
+        self.digest = digest
+
+
+def _side(
+    started: float, begun: float, current: Current, executor: str, cpu: float = 0.0
+) -> SideData:
+    return SideData(
+        started=started,
+        wall=time.perf_counter() - begun,
+        cpu=cpu,
+        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        attempt=current.attempt,
+        executor=executor,
+        host=_HOST,
+        process=os.getpid(),
+    )
+
+
+def _failure(work: Work, error: Exception, log: list[str], side: SideData) -> Failure:
+    text = "".join(traceback.format_exception(error))
+    return Failure(error, text, evolve(side, log=capture.joined(log)))
+
+
+def _clean(current: Current) -> None:
+    folder: Path = current.scratch_folder
+    if not current.keeps_scratch and folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)

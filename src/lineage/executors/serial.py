@@ -1,0 +1,45 @@
+"""Calls one after another, in this process."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from lineage.executors.base import Outcome, Work
+from lineage.executors.perform import perform
+from lineage.storage.store import Store
+
+__all__ = ["Serial"]
+
+
+class Serial:
+    """Carries out calls in this process, in the order in which they came.
+
+    A timeout interrupts Python code only: code inside a library is ended when it comes back.
+
+    >>> Serial()
+    Serial()
+    """
+
+    name = "serial"
+    capacity = 1
+
+    def __init__(self) -> None:
+        self._waiting: deque[Work] = deque()
+        self._store: Store | None = None
+
+    def __repr__(self) -> str:
+        return "Serial()"
+
+    def attach(self, store: Store) -> None:
+        """Say which store values are read from and written to."""
+        self._store = store
+
+    def submit(self, work: Work) -> None:
+        self._waiting.append(work)
+
+    def wait(self) -> Outcome:
+        assert self._store is not None
+        return perform(self._waiting.popleft(), self._store, self.name)
+
+    def close(self) -> None:
+        self._waiting.clear()

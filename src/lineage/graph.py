@@ -1,0 +1,313 @@
+"""The graph: calls and what is made of them, lazy and immutable. Knows nothing of stores or datasets.
+
+A call is typed as its result, so it owns no public attribute: every name is a field of the result. What the library
+needs to know of one is read with the functions of this module. Wherever Python lets us, using a call as if it were
+its value raises with advice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from lineage.content.tree import Branch, Hole, Tree, holes
+from lineage.errors import CompositionError, LazyValueError
+
+if TYPE_CHECKING:
+    from lineage.node import Node
+
+__all__ = [
+    "Attempt",
+    "Call",
+    "Item",
+    "Lazy",
+    "Pinned",
+    "View",
+    "inputs_of",
+    "make_call",
+    "result_hint",
+    "shown",
+    "type_name",
+]
+
+
+class Lazy(Hole):
+    """Anything whose value is not there yet."""
+
+    __slots__ = ()
+
+
+class Call(Lazy):
+    """One application of a node to arguments."""
+
+    __slots__ = ("__weakref__", "_lineage_arguments", "_lineage_inputs", "_lineage_node")
+
+    _lineage_node: Node[..., Any]
+    _lineage_arguments: tuple[Tree, ...]
+    _lineage_inputs: tuple[Hole, ...]
+
+    def __init__(self) -> None:
+        raise CompositionError("calls are made by calling a node")
+
+
+class Item(Lazy):
+    """One field or item of another lazy's value: `pair[0]`, `config["alpha"]`, `split.train`."""
+
+    __slots__ = ("_lineage_hint", "_lineage_key", "_lineage_parent")
+
+    def __init__(self, parent: Lazy, key: int | str, hint: Any) -> None:
+        _set(self, "_lineage_parent", parent)
+        _set(self, "_lineage_key", key)
+        _set(self, "_lineage_hint", hint)
+
+
+class View(Lazy):
+    """A table, or several parts of one, seen as another type. Nothing is executed for it."""
+
+    __slots__ = ("_lineage_kind", "_lineage_tree")
+
+    def __init__(self, tree: Tree, kind: str) -> None:
+        _set(self, "_lineage_tree", tree)
+        _set(self, "_lineage_kind", kind)
+
+
+class Attempt(Lazy):
+    """The outcome of a call: `Ok` or `Failed`."""
+
+    __slots__ = ("_lineage_parent",)
+
+    def __init__(self, parent: Lazy) -> None:
+        _set(self, "_lineage_parent", parent)
+
+
+class Pinned(Lazy):
+    """A recorded dataset as an input: by name, by node or by handle. Resolved once, when the graph is planned."""
+
+    __slots__ = ("_lineage_hint", "_lineage_name", "_lineage_record")
+
+    def __init__(self, name: str, record: Any, hint: Any) -> None:
+        _set(self, "_lineage_name", name)
+        _set(self, "_lineage_record", record)
+        _set(self, "_lineage_hint", hint)
+
+
+_set = object.__setattr__
+_new = object.__new__
+_set_node = Call.__dict__["_lineage_node"].__set__
+_set_arguments = Call.__dict__["_lineage_arguments"].__set__
+_set_inputs = Call.__dict__["_lineage_inputs"].__set__
+_NO_INPUTS: tuple[Hole, ...] = ()
+_PLAIN = frozenset({int, str, float, bool, type(None)})
+
+
+def make_call(node: Node[..., Any], arguments: tuple[Tree, ...]) -> Call:
+    """Return the call of `node` with frozen arguments, in the order of its parameters."""
+    call: Call = _new(Call)
+    _set_node(call, node)
+    _set_arguments(call, arguments)
+    inputs = _NO_INPUTS
+    for argument in arguments:
+        if type(argument) not in _PLAIN:
+            if isinstance(argument, Hole):
+                inputs = (*inputs, argument)
+            elif isinstance(argument, Branch) and argument.digest is None:
+                inputs = (*inputs, *holes(argument))
+    _set_inputs(call, inputs)
+    return call
+
+
+def inputs_of(hole: Hole) -> tuple[Hole, ...]:
+    """Return what `hole` is made from, one step up."""
+    if isinstance(hole, Call):
+        return hole._lineage_inputs
+    if isinstance(hole, (Item, Attempt)):
+        return (hole._lineage_parent,)
+    if isinstance(hole, View):
+        return tuple(holes(hole._lineage_tree))
+    return _NO_INPUTS
+
+
+# -- how a lazy shows itself
+
+
+def type_name(hint: Any) -> str:
+    """Return the short name of a type.
+
+    >>> type_name(list[int]), type_name(dict)
+    ('list[int]', 'dict')
+    """
+    if hint is Any:
+        return "Any"
+    if isinstance(hint, type) and not getattr(hint, "__args__", None):
+        return hint.__qualname__
+    return str(hint).replace("typing.", "")
+
+
+def result_hint(lazy: Hole) -> Any:
+    """Return the declared type of what `lazy` will be; Any where it is not declared."""
+    if isinstance(lazy, Call):
+        return lazy._lineage_node.signature.returns
+    if isinstance(lazy, (Item, Pinned)):
+        return lazy._lineage_hint
+    return Any
+
+
+def shown(lazy: Hole) -> str:
+    """Return one line that says which call this is."""
+    if isinstance(lazy, Call):
+        node = lazy._lineage_node
+        parts = [
+            f"{name}={_brief(argument)}"
+            for name, argument in zip(node.signature.names, lazy._lineage_arguments, strict=True)
+        ]
+        return f"{node.name}({', '.join(parts)})"
+    if isinstance(lazy, Item):
+        key = lazy._lineage_key
+        return f"{shown(lazy._lineage_parent)}" + (f".{key}" if isinstance(key, str) else f"[{key}]")
+    if isinstance(lazy, Attempt):
+        return f"attempt({shown(lazy._lineage_parent)})"
+    if isinstance(lazy, Pinned):
+        return f"ref({lazy._lineage_name!r})"
+    if isinstance(lazy, View):
+        return f"view as {lazy._lineage_kind.partition(':')[2]}"
+    return repr(lazy)
+
+
+def _brief(argument: Tree) -> str:
+    if isinstance(argument, Call):
+        return f"{argument._lineage_node.name}(…)"
+    if isinstance(argument, Lazy):
+        return shown(argument).replace("\n", " ")[:40]
+    text = repr(argument)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _described(lazy: Lazy) -> str:
+    if isinstance(lazy, Call):
+        return f"a call of `{lazy._lineage_node.name}` -> {type_name(result_hint(lazy))}"
+    return f"`{shown(lazy)}` -> {type_name(result_hint(lazy))}"
+
+
+def _repr(self: Lazy) -> str:
+    return f"<{shown(self)} -> {type_name(result_hint(self))}, not computed>"
+
+
+# -- fields and items
+
+
+def _get_attribute(self: Lazy, name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    from lineage.signatures import field_hint
+
+    found, hint = field_hint(result_hint(self), name)
+    if found:
+        return Item(self, name, hint)
+    raise _LazyAttributeError(
+        f"this is {_described(self)}; nothing has run, and {type_name(result_hint(self))} has no lazy field `{name}`. "
+        f"Use lineage.compute(...).{name}, or put it in a node"
+    )
+
+
+class _LazyAttributeError(LazyValueError, AttributeError):
+    """An attribute that a value may have and its call has not. Also an AttributeError, for `hasattr`."""
+
+
+def _get_item(self: Lazy, key: Any) -> Any:
+    from lineage.signatures import item_hint
+
+    if isinstance(key, bool) or not isinstance(key, (int, str)):
+        raise LazyValueError(
+            f"this is {_described(self)}; nothing has run, so only fields known by an index or a name can be taken "
+            f"from it, not {key!r}. Take it in a node"
+        )
+    found, hint = item_hint(result_hint(self), key)
+    if not found:
+        raise LazyValueError(
+            f"this is {_described(self)}, which has no lazy item {key!r}: only the items of tuples, lists, dicts "
+            "and TypedDicts are. Take it in a node, or from lineage.compute(...)"
+        )
+    return Item(self, key, hint)
+
+
+# -- everything that needs a value
+
+
+def _refusal(what: str, advice: str) -> Any:
+    def refuse(self: Lazy, *args: Any, **kwargs: Any) -> NoReturn:
+        raise LazyValueError(f"{what}: this is {_described(self)}; nothing has run. {advice}")
+
+    return refuse
+
+
+def _compare(self: Lazy, other: object) -> bool:
+    if isinstance(other, Lazy):
+        return self is other
+    raise LazyValueError(
+        f"a call was compared with a value: this is {_described(self)}; nothing has run. "
+        "Compare in a node, or use lineage.compute(...)"
+    )
+
+
+def _differ(self: Lazy, other: object) -> bool:
+    return not _compare(self, other)
+
+
+_COMPUTE = "Use lineage.compute(...), or put the expression in a node"
+_IN_NODE = "Do it in a node, or with the value of lineage.compute(...)"
+_MAP = (
+    "Its length is known only when it has run. Use lineage.map(f, items) in place of [f(item) for item in items], "
+    "or lineage.compute(...)"
+)
+_BRANCH = "Branch in a node, or in a function declared with @lineage.dynamic, which receives values"
+
+_REFUSED = {
+    "a call was used as a condition": (_BRANCH, ["__bool__"]),
+    "a call was iterated or measured": (_MAP, ["__iter__", "__len__", "__reversed__", "__length_hint__"]),
+    "a call was searched with `in`": (_IN_NODE, ["__contains__"]),
+    "a call was formatted as text": (_COMPUTE, ["__format__", "__bytes__"]),
+    "a call was used as a number": (
+        _IN_NODE,
+        [
+            *("__int__", "__float__", "__complex__", "__index__", "__round__", "__trunc__", "__floor__", "__ceil__"),
+            *("__neg__", "__pos__", "__abs__", "__invert__"),
+            *(
+                f"__{prefix}{name}__"
+                for prefix in ("", "r", "i")
+                for name in (
+                    *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow"),
+                    *("lshift", "rshift", "and", "or", "xor"),
+                )
+            ),
+            *("__divmod__", "__rdivmod__"),
+        ],
+    ),
+    "a call was compared with a value": (_IN_NODE, ["__lt__", "__le__", "__gt__", "__ge__"]),
+    "a call was turned into an array": (
+        _IN_NODE,
+        ["__array__", "__array_ufunc__", "__array_function__", "__dataframe__", "__arrow_c_stream__", "__arrow_array__"],
+    ),
+    "a call was used as a path": (_IN_NODE, ["__fspath__"]),
+    "a call was called": ("Call a function with it in a node", ["__call__"]),
+    "a call was changed": (
+        "Results are immutable: return a changed copy from a node",
+        ["__setitem__", "__delitem__", "__setattr__", "__delattr__"],
+    ),
+    "a call was used in a with statement": (_IN_NODE, ["__enter__", "__exit__", "__aenter__", "__aexit__"]),
+    "a call was awaited": ("Nodes are plain functions: use lineage.compute(...)", ["__await__", "__aiter__", "__anext__"]),
+    "a call was copied or pickled": (
+        "A call is immutable and needs no copy. To keep its result, materialise it",
+        ["__copy__", "__deepcopy__", "__reduce__", "__reduce_ex__"],
+    ),
+}
+
+for _what, (_advice, _names) in _REFUSED.items():
+    for _name in _names:
+        setattr(Lazy, _name, _refusal(_what, _advice))
+
+Lazy.__eq__ = _compare  # type: ignore[method-assign]
+Lazy.__ne__ = _differ  # type: ignore[method-assign]
+Lazy.__hash__ = object.__hash__  # type: ignore[method-assign]
+Lazy.__repr__ = _repr  # type: ignore[method-assign]
+Lazy.__str__ = _repr  # type: ignore[method-assign]
+Lazy.__getattr__ = _get_attribute  # type: ignore[attr-defined]
+Lazy.__getitem__ = _get_item  # type: ignore[attr-defined]

@@ -1,0 +1,42 @@
+"""Where content and code meet: values carry code, and code carries constants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lineage import code
+from lineage.codecs.freeze import Freezer
+from lineage.codecs.registry import standard_codecs
+from lineage.content.tree import digest_tree
+from lineage.digest import Digest
+
+__all__ = ["codecs", "digest_value", "freezer", "identify"]
+
+codecs = standard_codecs()
+"""The codecs of this process. `lineage.register` adds to them."""
+
+
+def digest_constant(value: object, identify: Callable[[object], Digest]) -> Digest:
+    """Return the digest of a value that code refers to; `identify` answers for code inside it."""
+    return digest_tree(Freezer(codecs.families, codecs.kinds, identify).freeze(value))
+
+
+def identify(thing: Any) -> Digest:
+    """Return the identity of a function or class: what it does, or which distribution it comes from."""
+    return code.identify(getattr(thing, "__lineage_function__", thing), digest_constant=digest_constant)
+
+
+freezer = Freezer(codecs.families, codecs.kinds, identify)
+
+
+def digest_value(value: object) -> Digest:
+    """Return the content digest of `value`: equal for equal values of the same type, in every process.
+
+    >>> digest_value({1, 2}) == digest_value({2, 1}), digest_value(1) == digest_value(1.0)
+    (True, False)
+
+    Raises:
+        UnstableIdentityError: some part of it can't be told from another.
+    """
+    return digest_tree(freezer.freeze(value))

@@ -1,0 +1,339 @@
+"""Nodes: pure typed functions that compose. Calling one never runs it."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import types
+from collections.abc import Callable
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
+
+import attrs
+
+from lineage import code
+from lineage.content.tree import Branch, Hole, Tree, holes
+from lineage.digest import Digest, digest_of
+from lineage.errors import DeclarationError, LazyValueError, UnstableIdentityError, WiringError
+from lineage.graph import Lazy, make_call, result_hint, shown, type_name
+from lineage.identity import digest_constant, freezer
+from lineage.options import Approx, Compare, Options, Resources, Retry
+from lineage.running import inside
+from lineage.signatures import Signature
+from lineage.wiring import check_value, misfit
+
+__all__ = ["Kind", "Node", "dynamic", "node", "sink"]
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+
+Kind = Literal["plain", "dynamic", "sink", "spread"]
+
+
+class Node(Generic[P, R]):
+    """A pure typed function and its options. `node(...)` makes one; calling it makes a call and runs nothing.
+
+    `fn` is the plain function, for tests and for use inside other nodes; `name` is what people see.
+    """
+
+    def __init__(self, fn: Callable[P, R], options: Options, kind: Kind = "plain", name: str | None = None) -> None:
+        _check_declaration(fn, name)
+        functools.update_wrapper(self, fn)
+        self.fn = fn
+        self.kind = kind
+        self.given = options
+        self.name = name or fn.__qualname__.rpartition("<locals>.")[2]
+        self.signature = Signature(fn)
+        self._plain = tuple(set[type]() for _ in self.signature.names)
+        self._wired: dict[tuple[int, int], Any] = {}
+        self._code: code.CodeFingerprint | None = None
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Return the call of this node with these arguments, typed as its result.
+
+        Raises:
+            WiringError: an argument is missing, unknown, or not of its parameter's type.
+        """
+        running = inside.get()
+        if running is not None and not running.composes:
+            raise LazyValueError(
+                f"{self.name} was called inside the node {running.node}, where calls can't run. "
+                f"Use {self.name}.fn(...) for the plain function, or declare {running.node} with @lineage.dynamic"
+            )
+        try:
+            values = self.signature.bind(*args, **kwargs)
+        except TypeError:
+            raise self._misbound(args, kwargs) from None
+        for value, plain in zip(values, self._plain, strict=True):
+            if type(value) not in plain:
+                values = self._admit(values)
+                break
+        return cast(R, make_call(self, values))
+
+    # -- arguments
+
+    def _admit(self, values: tuple[Any, ...]) -> tuple[Tree, ...]:
+        return tuple(self._admit_one(position, value) for position, value in enumerate(values))
+
+    def _admit_one(self, position: int, value: Any) -> Tree:
+        """Check one argument against its parameter and freeze it."""
+        if type(value) in self._plain[position]:
+            return cast(Tree, value)
+        if isinstance(value, Hole) and isinstance(value, Lazy):
+            self._check_lazy(position, value)
+            return value
+        try:
+            tree = freezer.freeze(value)
+        except UnstableIdentityError as error:
+            raise WiringError(
+                f"{self._place(position)} can't be given this: {error}", node=self.name, parameter=self.signature.names[position]
+            ) from error
+        if isinstance(tree, Branch) and tree.digest is None:
+            self._check_nested(position, value)
+        else:
+            self._check_literal(position, value)
+        return tree
+
+    def _check_lazy(self, position: int, value: Lazy) -> None:
+        hint = result_hint(value)
+        verdict = self._wired.get((id(hint), position))
+        if verdict is not None and verdict[0] is hint:
+            return
+        if position in self.signature.unhashed:
+            raise WiringError(
+                f"{self._place(position)} is Unhashed, so it can't be given `{shown(value)}`: "
+                "what it holds would be no part of the key. Give it a plain value",
+                node=self.name,
+                parameter=self.signature.names[position],
+            )
+        reason = misfit(hint, self.signature.hints[position])
+        if reason is not None:
+            raise WiringError(
+                f"{self._place(position)} was given `{shown(value)}` -> {type_name(hint)}: {reason}",
+                node=self.name,
+                parameter=self.signature.names[position],
+            )
+        self._wired[id(hint), position] = (hint,)  # holding the hint keeps its id its own
+
+    def _check_nested(self, position: int, value: Any) -> None:
+        """Check a container that holds calls: item by item, where its declared type says what items are."""
+        from lineage.signatures import item_hint, split_annotated
+
+        hint, _ = split_annotated(self.signature.hints[position])
+        parts: list[tuple[int | str, Any]] = []
+        if isinstance(value, (list, tuple)):
+            parts = list(enumerate(value))
+        elif isinstance(value, dict):
+            parts = [(key, part) for key, part in value.items() if isinstance(key, str)]
+        if position in self.signature.unhashed:
+            self._check_lazy(position, next(h for h in holes(freezer.freeze(value)) if isinstance(h, Lazy)))
+        for key, part in parts:
+            found, item = item_hint(hint, key)
+            if found and isinstance(part, Lazy):
+                reason = misfit(result_hint(part), item)
+                if reason is not None:
+                    raise WiringError(
+                        f"{self._place(position)}, item {key!r}, was given `{shown(part)}`: {reason}",
+                        node=self.name,
+                        parameter=self.signature.names[position],
+                    )
+
+    def _check_literal(self, position: int, value: Any) -> None:
+        hint = self.signature.hints[position]
+        reason = check_value(value, hint, self._place(position))
+        if reason is not None:
+            raise WiringError(
+                f"{self._place(position)} was given {_brief(value)}: {reason}",
+                node=self.name,
+                parameter=self.signature.names[position],
+            )
+        if type(value) in _SCALARS and isinstance(hint, type):
+            self._plain[position].add(type(value))
+
+    def _place(self, position: int) -> str:
+        name = self.signature.names[position]
+        return f"{self.name}(): parameter `{name}: {type_name(self.signature.hints[position])}`"
+
+    def _misbound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WiringError:
+        import inspect
+
+        try:
+            inspect.signature(self.fn).bind(*args, **kwargs)
+            reason = "arguments don't fit"
+        except TypeError as error:
+            reason = str(error)
+        hint = ""
+        for name in kwargs:
+            if name not in self.signature.names:
+                close = difflib.get_close_matches(name, self.signature.names, n=1)
+                hint = f"; did you mean `{close[0]}`?" if close else ""
+        return WiringError(
+            f"{self.name}(): {reason}{hint} (parameters: {', '.join(self.signature.names) or 'none'})", node=self.name
+        )
+
+    # -- identity
+
+    @property
+    def __lineage_function__(self) -> Callable[P, R]:
+        return self.fn
+
+    def code(self) -> code.CodeFingerprint:
+        """Return the fingerprint of the function and of all that it reaches of the project's, as loaded now.
+
+        Raises:
+            IdentityError: something that it reaches has no stable identity.
+        """
+        if self._code is None or not self._code.is_current():
+            self._code = code.fingerprint(
+                self.fn,
+                digest_constant=digest_constant,
+                extra_types=(*self.signature.hints, self.signature.returns),
+                allow_ambient=self.given.every is not None or self.kind == "sink",
+            )
+        return self._code
+
+    def code_digest(self) -> Digest:
+        """Return what stands for this node in keys: its code, or the version that stands in for it, and its contract."""
+        contract = self.given.contract.encode()
+        if self.given.version is not None:
+            reference = self.reference.encode()
+            return digest_of("node version", reference, self.given.version.encode(), contract)
+        return digest_of("node", self.code().digest, contract, self.kind.encode())
+
+    def leaves(self) -> str:
+        """Return the parts of this node's identity as JSON: leaf to digest, and the sources, for the record."""
+        if self.given.version is not None:
+            return json.dumps({"leaves": {f"version {self.given.version}": ""}, "sources": {}})
+        found = self.code()
+        leaves = {label: digest.hex() for label, digest in found.leaves.items()}
+        return json.dumps({"leaves": leaves, "sources": dict(found.sources)})
+
+    @property
+    def reference(self) -> str:
+        """`module:qualname`, by which another process can find this node."""
+        return f"{self.fn.__module__}:{self.fn.__qualname__}"
+
+    # -- variants
+
+    def options(
+        self,
+        *,
+        retries: int | Retry | None = None,
+        timeout: float | None = None,
+        resources: Resources | None = None,
+        executor: str | None = None,
+        env: Any = None,
+        version: str | None = None,
+        compare: Compare | None = None,
+        every: str | None = None,
+    ) -> Node[P, R]:
+        """Return the same node with other options; those not given stay."""
+        given = {
+            "retries": retries, "timeout": timeout, "resources": resources, "executor": executor,
+            "env": env, "version": version, "compare": compare, "every": every,
+        }  # fmt: skip
+        changes = {name: value for name, value in given.items() if value is not None}
+        options = attrs.evolve(self.given, **changes)
+        return Node(self.fn, options, self.kind, self.name)
+
+    @overload
+    def __get__(self, instance: None, owner: Any = None) -> Node[P, R]: ...
+    @overload
+    def __get__(self: Node[Concatenate[Any, Q], R], instance: object, owner: Any = None) -> Callable[Q, R]: ...
+    def __get__(self, instance: object | None, owner: Any = None) -> Any:
+        """As a method, a node takes its instance as first argument."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        parameters = ", ".join(
+            f"{name}: {type_name(hint)}" for name, hint in zip(self.signature.names, self.signature.hints, strict=True)
+        )
+        return f"<{self.kind if self.kind != 'plain' else 'node'} {self.name}({parameters}) -> {type_name(self.signature.returns)}>"
+
+
+_SCALARS = frozenset({int, str, float, bool, type(None)})
+
+
+def _brief(value: Any) -> str:
+    text = repr(value).replace("\n", " ")
+    return f"{text[:60]}{'…' if len(text) > 60 else ''} ({type(value).__qualname__})"
+
+
+def _check_declaration(fn: Any, name: str | None) -> None:
+    if isinstance(fn, Node):
+        raise DeclarationError(f"{fn.name} is a node already; use {fn.name}.options(...) to change its options")
+    if isinstance(fn, (staticmethod, classmethod)):
+        raise DeclarationError("put @staticmethod or @classmethod above @lineage.node, not below it")
+    if not isinstance(fn, types.FunctionType) and not hasattr(fn, "__wrapped__"):
+        raise DeclarationError(
+            f"a node is a plain function, not {type(fn).__qualname__} ({fn!r}). Wrap it: "
+            "@lineage.node above a def that calls it"
+        )
+    if fn.__name__ == "<lambda>" and name is None:
+        raise DeclarationError("a lambda needs a name to be a node: lineage.node(lambda x: ..., name='double')")
+    code.check_declaration(fn)
+
+
+@overload
+def node(fn: Callable[P, R], /, *, name: str | None = None) -> Node[P, R]: ...
+@overload
+def node(
+    *,
+    retries: int | Retry = 0,
+    timeout: float | None = None,
+    resources: Resources | None = None,
+    executor: str | None = None,
+    env: Any = None,
+    version: str | None = None,
+    compare: Compare = "exact",
+    every: str | None = None,
+    name: str | None = None,
+) -> Callable[[Callable[P, R]], Node[P, R]]: ...
+def node(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Declare a pure typed function as a node: its calls are lazy, typed, cached by what they do and what they get.
+
+    `retries` and `timeout` (seconds from the start of the call) say what to do about failure; `resources` and
+    `executor` (a name bound in the session) where to run; `version` replaces the fingerprint of the code by a text
+    that you keep true; `compare` says when two outputs are the same (`exact`; `unordered`; `approx` or `Approx(...)`);
+    `every` makes a source with one value a period (`"1d"`), which may read clocks and the network.
+
+    >>> @node
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> double(4)
+    <double(x=4) -> int, not computed>
+    >>> double.fn(4)
+    8
+
+    Raises:
+        DeclarationError: the function can't be a node (async, a generator, writes a global).
+    """
+    if fn is None:
+        made = Options(**options)
+        return lambda found: Node(found, made, name=name)
+    return Node(fn, Options(**options), name=name)
+
+
+def dynamic(fn: Callable[P, R]) -> Node[P, R]:
+    """Declare a function that receives values and returns calls: conditions, recursion, graphs that depend on data.
+
+    >>> @node
+    ... def half(n: int) -> int:
+    ...     return n // 2
+    >>> @dynamic
+    ... def halve_until(n: int, limit: int) -> int:
+    ...     return n if n <= limit else halve_until(half(n), limit)
+    >>> halve_until(100, 10)
+    <halve_until(n=100, limit=10) -> int, not computed>
+    """
+    return Node(fn, Options(), "dynamic")
+
+
+def sink(fn: Callable[P, R]) -> Node[P, R]:
+    """Declare an effect on the outside world: done once per input, retried, recorded, not replayed.
+
+    Like any node it runs when it is materialised and its inputs are new. What depends on its result is looked up by
+    content only, never by how it was derived.
+    """
+    return Node(fn, Options(), "sink")

@@ -1,0 +1,348 @@
+"""The plan: which calls are hits, and which must be looked at closer or executed, each with a reason. Pure look-ups.
+
+Every vertex has a *recipe key*, the digest of its whole derivation, known before anything runs. The roots are looked up
+first and their inputs only on a miss, so that a fully cached rerun costs a few look-ups. A call whose recipe is unknown is
+decided when its inputs are there, by its *call key*: code and content.
+
+A hit stands only where nothing in its past is decided anew in the same plan: one plan never mixes two generations.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from lineage.codecs.text import load_tree
+from lineage.content.tree import Hole, Tree, digest_tree, fill
+from lineage.digest import Digest, digest_of
+from lineage.files import File, Fingerprints
+from lineage.graph import Attempt, Call, Item, Pinned, View, inputs_of, shown
+from lineage.node import Node
+from lineage.records import Record
+from lineage.storage.base import Recipe
+from lineage.structure import as_view, ok_tree, pick
+
+__all__ = ["DONE", "FAILED", "HIT", "NEEDED", "UNSEEN", "Graph", "Step", "argument_digests", "call_key", "merged"]
+
+UNSEEN, HIT, NEEDED, DONE, FAILED = range(5)
+_BULK_AFTER = 8
+"""Look-ups go root first for so many levels; then all that is left is looked up at once."""
+
+
+class Step:
+    """One vertex of a plan and what is known of it."""
+
+    __slots__ = (
+        "base", "blocked", "consumers", "digest", "error", "execution", "expansion", "forced", "hole", "inputs", "key",
+        "record", "relies_on", "repaired", "state", "tainted", "tree", "verdict",
+    )  # fmt: skip
+
+    def __init__(self, hole: Hole, key: Digest, inputs: tuple[Step, ...]) -> None:
+        self.hole = hole
+        self.key = key
+        self.base: Digest | None = None
+        self.inputs = inputs
+        self.state = UNSEEN
+        self.record: Record | None = None
+        self.tree: Tree = None
+        self.digest: Digest | None = None
+        self.execution: int | None = None
+        self.relies_on: tuple[tuple[str, str], ...] = ()
+        self.tainted = False
+        self.forced = False
+        self.repaired = False
+        self.blocked = 0
+        self.consumers: list[Step] = []
+        self.expansion: Tree = None
+        self.error: Exception | None = None
+        self.verdict = ""
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The key under which the result is recorded; None for what is recorded by content only."""
+        return None if self.tainted else Recipe(self.key, self.base)
+
+    @property
+    def is_call(self) -> bool:
+        return isinstance(self.hole, Call)
+
+    @property
+    def node(self) -> Node[..., Any]:
+        assert isinstance(self.hole, Call)
+        return self.hole._lineage_node
+
+    def __repr__(self) -> str:
+        return f"<{('unseen', 'hit', 'needed', 'done', 'failed')[self.state]} {shown(self.hole)}>"
+
+
+class Graph:
+    """The vertices reached from some roots, each once, in an order in which inputs come first."""
+
+    def __init__(
+        self,
+        index: Any,
+        fingerprints: Fingerprints,
+        *,
+        refresh: frozenset[Any] = frozenset(),
+        is_current: Callable[[tuple[tuple[str, str], ...]], bool],
+        unspill: Callable[[str], str] = str,
+        resolve: Callable[[Pinned], Record],
+    ) -> None:
+        self.index = index
+        self.fingerprints = fingerprints
+        self.refresh = refresh
+        self.is_current = is_current
+        self.unspill = unspill
+        self.resolve = resolve
+        self._pinned: dict[str, Record] = {}
+        self.generations = index.generations()
+        self.now = time.time()
+        self.steps: dict[Digest, Step] = {}
+        self.order: list[Step] = []
+        self.needed: list[Step] = []
+        self._by_hole: dict[int, Step] = {}
+        self._holes: list[Hole] = []
+        self._code: dict[int, Digest] = {}
+
+    # -- adding vertices
+
+    def step(self, hole: Hole) -> Step:
+        return self._by_hole[id(hole)]
+
+    def add(self, roots: Iterable[Hole]) -> None:
+        """Add `roots` and everything that they are made from."""
+        known = self._by_hole
+        stack = list(roots)
+        stack.reverse()
+        while stack:
+            hole = stack[-1]
+            if id(hole) in known:
+                stack.pop()
+                continue
+            inputs = inputs_of(hole)
+            missing = [made_from for made_from in inputs if id(made_from) not in known]
+            if missing:
+                missing.reverse()
+                stack.extend(missing)
+                continue
+            stack.pop()
+            self._add(hole, tuple(known[id(made_from)] for made_from in inputs))
+
+    def _add(self, hole: Hole, inputs: tuple[Step, ...]) -> None:
+        base = key = self._recipe(hole)
+        generation = self._generation(hole, base)
+        if generation:
+            key = digest_of("generation", base, str(generation).encode())
+        step = self.steps.get(key)
+        if step is None:
+            step = self.steps[key] = Step(hole, key, inputs)
+            step.base = base if generation else None
+            step.tainted = any(made_from.tainted for made_from in inputs) or any(
+                made_from.is_call and made_from.node.kind == "sink" for made_from in inputs
+            )
+            step.forced = step.is_call and self._is_refreshed(step.node)
+            self.order.append(step)
+            if isinstance(hole, (File, Pinned)):
+                self._settle_source(step, hole)
+        self._by_hole[id(hole)] = step
+        self._holes.append(hole)  # held, so that its id stays its own
+
+    def _generation(self, hole: Hole, base: Digest) -> int:
+        if not isinstance(hole, Call):
+            return 0
+        return self.generations.get(base, 0) + self._is_refreshed(hole._lineage_node)
+
+    def _is_refreshed(self, node: Node[..., Any]) -> bool:
+        return bool(self.refresh) and any(getattr(other, "fn", None) is node.fn for other in self.refresh)
+
+    def _settle_source(self, step: Step, hole: File | Pinned) -> None:
+        if isinstance(hole, File):
+            step.tree = self.fingerprints.leaf(hole)
+        else:
+            record = self._record_of(hole)
+            step.tree = load_tree(self.unspill(record.value))
+            step.execution = record.execution
+        step.digest = digest_tree(step.tree)
+        step.state = DONE
+
+    # -- recipe keys
+
+    def _recipe(self, hole: Hole) -> Digest:
+        """Return the digest of the derivation of `hole`, whose inputs are in the graph."""
+        if isinstance(hole, Call):
+            return self._recipe_of_call(hole)
+        if isinstance(hole, Item):
+            parent = self.step(hole._lineage_parent)
+            return digest_of("item", parent.key, repr(hole._lineage_key).encode())
+        if isinstance(hole, View):
+            return digest_of("view", hole._lineage_kind.encode(), digest_tree(hole._lineage_tree, self._key_of))
+        if isinstance(hole, Attempt):
+            return digest_of("attempt", self.step(hole._lineage_parent).key)
+        if isinstance(hole, Pinned):
+            return digest_of("pinned", self._record_of(hole).result)
+        if isinstance(hole, File):
+            return self.fingerprints.leaf(hole).digest
+        raise TypeError(f"a vertex of unknown kind: {hole!r}")
+
+    def _record_of(self, pinned: Pinned) -> Record:
+        """Return what a name stands for, the same for the whole plan."""
+        name = pinned._lineage_name
+        if name not in self._pinned:
+            self._pinned[name] = self.resolve(pinned)
+        return self._pinned[name]
+
+    def _recipe_of_call(self, call: Call) -> Digest:
+        node = call._lineage_node
+        unhashed = node.signature.unhashed
+        parts = [
+            digest_tree(argument, self._key_of)
+            for position, argument in enumerate(call._lineage_arguments)
+            if position not in unhashed
+        ]
+        return digest_of("recipe", self.code(node), self.period(node), *parts)
+
+    def _key_of(self, hole: Hole) -> Digest:
+        return self._by_hole[id(hole)].key
+
+    def code(self, node: Node[..., Any]) -> Digest:
+        """Return the node's code digest, taken once per plan."""
+        found = self._code.get(id(node))
+        if found is None:
+            found = self._code[id(node)] = node.code_digest()
+        return found
+
+    def period(self, node: Node[..., Any]) -> bytes:
+        """Return which period of an `every=` source it is now; nothing for other nodes."""
+        seconds = node.given.period
+        return b"" if seconds is None else f"{int(self.now // seconds)} of {seconds}".encode()
+
+    # -- looking up
+
+    def demand(self, steps: Iterable[Step]) -> None:
+        """Look `steps` up, and what those that are missed are made from."""
+        frontier = [step for step in steps if step.state == UNSEEN]
+        level, bulk = 0, None
+        while frontier:
+            if level == _BULK_AFTER:
+                bulk = self.index.by_recipe([s.key for s in self.order if s.state == UNSEEN and _is_looked_up(s)])
+            keys = [step.key for step in frontier if _is_looked_up(step)]
+            records = self.index.by_recipe(keys) if bulk is None else bulk
+            following: list[Step] = []
+            for step in frontier:
+                if step.state != UNSEEN:
+                    continue
+                record = records.get(step.key) if _is_looked_up(step) else None
+                if record is not None and self.is_current(record.relies_on):
+                    step.state, step.record = HIT, record
+                    step.digest, step.execution, step.relies_on = record.result, record.execution, record.relies_on
+                else:
+                    self.need(step)
+                    following += [made_from for made_from in step.inputs if made_from.state == UNSEEN]
+            frontier = following
+            level += 1
+
+    def need(self, step: Step) -> None:
+        """Mark a step as one to be resolved, and put it on the list that the engine takes from."""
+        step.state = NEEDED
+        self.needed.append(step)
+
+    def settle(self, since: int = 0) -> None:
+        """Take back hits that would mix generations: those with a past that is decided anew in this plan.
+
+        Vertices before position `since` were settled earlier, and others may have used them.
+        """
+        while True:
+            demoted = self._demote(since)
+            if not demoted:
+                return
+            self.demand(made_from for step in demoted for made_from in step.inputs)
+
+    def _demote(self, since: int) -> list[Step]:
+        open_past = {id(step) for step in self.needed if step.is_call}
+        demoted: list[Step] = []
+        for step in self.order[since:]:
+            is_open = any(id(made_from) in open_past for made_from in step.inputs)
+            if step.state == HIT and (is_open or self._disagrees(step)):
+                step.record, step.digest, step.execution = None, None, None
+                self.need(step)
+                demoted.append(step)
+                is_open = True
+            if is_open:
+                open_past.add(id(step))
+        return demoted
+
+    def _disagrees(self, step: Step) -> bool:
+        """Say whether a hit was made from other inputs than those that this plan has resolved."""
+        if not any(self._is_resolved(made_from) for made_from in step.inputs):
+            return False
+        self.demand(step.inputs)
+        if not all(self.complete(made_from) for made_from in step.inputs):
+            return True
+        assert step.record is not None
+        return call_key(self, step) != step.record.call_key
+
+    def _is_resolved(self, step: Step) -> bool:
+        """Say whether this plan knows what a call, or the call behind a field or a view, gave."""
+        if step.is_call or not step.inputs:
+            return step.state in (HIT, DONE) and step.is_call
+        return any(self._is_resolved(made_from) for made_from in step.inputs)
+
+    def complete(self, step: Step) -> bool:
+        """Resolve a field, a view or an outcome whose inputs are resolved; say whether `step` is resolved."""
+        if step.state in (HIT, DONE):
+            return True
+        if step.is_call or not all(self.complete(made_from) for made_from in step.inputs):
+            return False
+        hole = step.hole
+        if isinstance(hole, Item):
+            step.tree = pick(self.tree(step.inputs[0]), hole._lineage_key)
+        elif isinstance(hole, Attempt):
+            step.tree = ok_tree(self.tree(step.inputs[0]))
+        elif isinstance(hole, View):
+            filled = fill(hole._lineage_tree, lambda part: self.tree(self.step(part)))
+            step.tree = as_view(filled, hole._lineage_kind)
+        step.digest = digest_tree(step.tree)
+        step.execution = step.inputs[0].execution if len(step.inputs) == 1 else None
+        step.tainted = step.tainted or any(made_from.tainted for made_from in step.inputs)
+        step.relies_on = merged(made_from.relies_on for made_from in step.inputs)
+        step.state = DONE
+        return True
+
+    def resolved_digest(self, hole: Hole) -> Digest:
+        digest = self._by_hole[id(hole)].digest
+        assert digest is not None
+        return digest
+
+    def tree(self, step: Step) -> Tree:
+        """Return the tree of a step that is a hit or done."""
+        if step.state == HIT and step.tree is None and step.record is not None:
+            step.tree = load_tree(self.unspill(step.record.value))
+        return step.tree
+
+
+def _is_looked_up(step: Step) -> bool:
+    return step.is_call and not step.tainted and not step.forced
+
+
+def argument_digests(graph: Graph, call: Call) -> list[Digest]:
+    """Return the content digest of each argument of a call whose inputs are resolved."""
+    return [digest_tree(argument, graph.resolved_digest) for argument in call._lineage_arguments]
+
+
+def call_key(graph: Graph, step: Step, digests: Sequence[Digest] | None = None) -> Digest:
+    """Return the key of a call by its code and the content of its arguments."""
+    call = step.hole
+    assert isinstance(call, Call)
+    node = call._lineage_node
+    unhashed = node.signature.unhashed
+    if digests is None:
+        digests = argument_digests(graph, call)
+    parts = [digest for position, digest in enumerate(digests) if position not in unhashed]
+    return digest_of("call", graph.code(node), graph.period(node), *parts)
+
+
+def merged(reliances: Iterable[tuple[tuple[str, str], ...]]) -> tuple[tuple[str, str], ...]:
+    """Return all that several steps rely on, each once."""
+    found = {pair for reliance in reliances for pair in reliance}
+    return tuple(sorted(found))

@@ -1,0 +1,82 @@
+"""Frozen records: what the index keeps for a key, and how a dataset came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from lineage.digest import Digest
+
+__all__ = ["Execution", "Record", "Run", "SideData"]
+
+
+@frozen
+class Record:
+    """A dataset as the index knows it.
+
+    `value` is the text of its tree and `result` the tree's digest; `call_key` says which code and which inputs made it,
+    `execution` which execution. `relies_on` lists nodes (name, fingerprint) whose code must still be current for the
+    record to hold, where a graph's shape was decided at run time.
+    """
+
+    execution: int
+    call_key: Digest
+    result: Digest
+    value: str
+    relies_on: tuple[tuple[str, str], ...] = ()
+
+
+@frozen
+class SideData:
+    """What is known of an execution besides its result: recorded beside it, never hashed into it.
+
+    Times are Unix seconds (UTC), durations seconds, memory and sizes bytes.
+    """
+
+    started: float = 0.0
+    wall: float = 0.0
+    cpu: float = 0.0
+    memory: int = 0
+    attempt: int = 1
+    executor: str = "serial"
+    host: str = ""
+    process: int = 0
+    log: str = ""
+    bytes_out: int = 0
+
+
+@frozen
+class Execution:
+    """One execution of a call: how a dataset came to be, or failed to.
+
+    `arguments` is JSON: per parameter its digest, and where it came from (execution, literal text, file, tag).
+    """
+
+    call_key: Digest
+    node: str
+    code: Digest
+    arguments: str
+    side: SideData
+    result: Digest | None = None
+    value: str | None = None
+    error: str | None = None
+    relies_on: tuple[tuple[str, str], ...] = ()
+    note: str | None = None
+
+
+@frozen
+class Run:
+    """One materialisation request: who asked for what, and what happened."""
+
+    id: int
+    name: str
+    started: float
+    finished: float | None
+    status: str
+    user: str
+    host: str
+    roots: str
+    counts: Mapping[str, int] = field(factory=dict)
+    facts: Mapping[str, Any] = field(factory=dict)

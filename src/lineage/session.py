@@ -1,0 +1,540 @@
+"""A session binds a store and executors; `compute`, `materialize` and `plan` are its three questions."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar, Token
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from lineage import capture
+from lineage.codecs.plain import find_by_name
+from lineage.codecs.text import load_tree
+from lineage.codecs.thaw import ClassChangedError, Thawer
+from lineage.content.tree import Hole, Tree, fill, holes
+from lineage.dataset import Dataset
+from lineage.engine import Engine, Replan
+from lineage.errors import (
+    CompositionError,
+    CorruptObjectError,
+    LazyValueError,
+    NodeError,
+    NotFoundError,
+    ObjectMissingError,
+    ReadOnlyStoreError,
+)
+from lineage.executors.base import Executor
+from lineage.executors.serial import Serial
+from lineage.files import Fingerprints
+from lineage.graph import Call, Pinned, result_hint, shown
+from lineage.identity import freezer, identify
+from lineage.node import Node
+from lineage.plan import FAILED, HIT, NEEDED, Graph, Step, call_key
+from lineage.progress import Progress
+from lineage.reasons import reason
+from lineage.records import Record
+from lineage.running import inside
+from lineage.settings import fixed_settings
+from lineage.storage.objects import Verify
+from lineage.storage.store import Store
+
+__all__ = ["Plan", "PlannedCall", "Session", "configure", "current_session", "default_store"]
+
+_REPAIRS = 3
+"""How often a run may find something damaged and start over."""
+
+state = {"asked": 0}
+"""How often this process asked for a result or a plan, for the reminder at exit."""
+
+
+@frozen
+class PlannedCall:
+    """One call of a plan: its text, `hit`, `unchanged` (equal inputs met this code before) or `execute`, and why."""
+
+    call: str
+    node: str
+    verdict: str
+    reason: str
+
+
+class Plan:
+    """What materialising would do, call by call, inputs first. Iterate over it, or print it."""
+
+    def __init__(self, calls: list[PlannedCall], below: int) -> None:
+        self.calls = calls
+        self.below = below
+
+    def __iter__(self) -> Iterator[PlannedCall]:
+        return iter(self.calls)
+
+    def __len__(self) -> int:
+        return len(self.calls)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many calls there are of each verdict."""
+        found: dict[str, int] = {}
+        for call in self.calls:
+            found[call.verdict] = found.get(call.verdict, 0) + 1
+        return found
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items()) or "nothing to do"
+        lines = [f"Plan: {counts}"]
+        for call in self.calls[:40]:
+            lines.append(f"  {call.verdict:<9} {call.call}" + (f"   ({call.reason})" if call.reason else ""))
+        if len(self.calls) > 40:
+            lines.append(f"  … and {len(self.calls) - 40} more")
+        if self.below:
+            lines.append(f"  ({self.below} calls below hits need no look)")
+        return "\n".join(lines)
+
+
+class Session:
+    """A store and executors, bound together. As a context manager it is the default inside the `with` block.
+
+    `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
+    names to executors, `"default"` among them; `verify` says when stored bytes are checked (`always`, `first`,
+    `never`); a store that is not `trusted` reads no pickles; `on_event` is told `(verdict, node name, call text)` of what happens.
+
+    >>> import tempfile
+    >>> with Session(tempfile.mkdtemp()) as session:
+    ...     session.compute(41 + 1)
+    42
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str] | None = None,
+        *,
+        executors: Mapping[str, Executor] | None = None,
+        project: str | None = None,
+        branch: str | None = None,
+        user: str | None = None,
+        verify: Verify = "first",
+        trusted: bool = True,
+        progress: bool | None = None,
+        on_event: Callable[[str, str, str], None] | None = None,
+    ) -> None:
+        self.root = Path(store) if store is not None else default_store()
+        self.executors: dict[str, Executor] = {"default": Serial(), **(executors or {})}
+        self.project = project
+        self.branch = branch
+        self.user = user or os.environ.get("LINEAGE_USER") or _user()
+        self.progress = progress
+        self.on_event = on_event
+        self._verify: Verify = verify
+        self._trusted = trusted
+        self._store: Store | None = None
+        self._tokens: list[Token[Session | None]] = []
+
+    @property
+    def store(self) -> Store:
+        """The open store. Opened at first use."""
+        if self._store is None:
+            self._store = Store(self.root, freezer, verify=self._verify, trusted=self._trusted)
+        return self._store
+
+    def __enter__(self) -> Session:
+        self._tokens.append(_session.set(self))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _session.reset(self._tokens.pop())
+        self.close()
+
+    def close(self) -> None:
+        """Make everything durable and close the store."""
+        for executor in self.executors.values():
+            executor.close()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def __repr__(self) -> str:
+        return f"Session({str(self.root)!r}, executors={{{', '.join(f'{n}: {e!r}' for n, e in self.executors.items())}}})"
+
+    # -- the three questions
+
+    def compute(self, *values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
+        """Return the value of each lazy in `values`, computing only what is missing. See `lineage.compute`."""
+        if not values:
+            raise CompositionError("compute needs something to compute")
+        single = len(values) == 1
+        wanted = values[0] if single else values
+        tree = self._frozen(wanted)
+        if next(holes(tree), None) is None:
+            return wanted
+        engine = self._run(tree, executor, refresh)
+        return self._value(engine, tree)
+
+    def materialize(self, *values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
+        """Return the handle of each lazy in `values`, computing only what is missing. See `lineage.materialize`."""
+        if not values:
+            raise CompositionError("materialize needs something to materialise")
+        trees = [self._frozen(value) for value in values]
+        for value, tree in zip(values, trees, strict=True):
+            if next(holes(tree), None) is None:
+                raise CompositionError(f"{value!r:.80} is a plain value, not a call; there is nothing to materialise")
+        engine = self._run(self._frozen(list(values)), executor, refresh)
+        self._mend(engine, [step for tree in trees for step in _origins(engine.graph, tree)], read=False)
+        handles = [self._handle(engine.graph, tree) for tree in trees]
+        return handles[0] if len(handles) == 1 else tuple(handles)
+
+    def plan(self, *values: Any, refresh: Iterable[Any] = ()) -> Plan:
+        """Return what materialising `values` would do, and why. Runs nothing."""
+        state["asked"] += 1
+        graph = self._graph(self._frozen(list(values)), refresh)
+        calls = [self._planned(graph, step) for step in graph.order if step.is_call and step.state in (HIT, NEEDED)]
+        below = sum(1 for step in graph.order if step.is_call and step.state not in (HIT, NEEDED))
+        return Plan(calls, below)
+
+    def _planned(self, graph: Graph, step: Step) -> PlannedCall:
+        text = shown(step.hole)
+        if step.state == HIT:
+            return PlannedCall(text, step.node.name, "hit", "")
+        if not step.forced and all(graph.complete(made_from) for made_from in step.inputs):
+            record = self.store.index.by_call([call_key(graph, step)])
+            if record:
+                return PlannedCall(text, step.node.name, "unchanged", "equal inputs met this code before")
+        return PlannedCall(text, step.node.name, "execute", reason(graph, step))
+
+    def _frozen(self, value: Any) -> Tree:
+        running = inside.get()
+        if running is not None:
+            raise LazyValueError(
+                f"results can't be asked for inside the node {running.node}; take them as its arguments"
+            )
+        return freezer.freeze(value)
+
+    # -- running
+
+    def _graph(self, tree: Tree, refresh: Iterable[Any], *, persist: bool = False) -> Graph:
+        graph = Graph(
+            self.store.index,
+            Fingerprints(self.store.index),
+            refresh=frozenset(_nodes(refresh)),
+            is_current=_Reliance(),
+            unspill=self.store.unspill,
+            resolve=self._resolved,
+        )
+        roots = list(holes(tree))
+        graph.add(roots)
+        if persist:
+            for step in graph.order:
+                if step.forced:
+                    assert step.base is not None
+                    self.store.index.raise_generation(step.base)
+        graph.demand(graph.step(root) for root in roots)
+        graph.settle()
+        return graph
+
+    def _run(self, tree: Tree, executor: Any, refresh: Iterable[Any]) -> Engine:
+        state["asked"] += 1
+        refresh = list(refresh)
+        for _ in range(_REPAIRS):
+            graph = self._graph(tree, refresh, persist=True)
+            try:
+                return self._carry_out(graph, tree, executor)
+            except Replan:
+                refresh = []
+        raise NodeError("results keep differing from one execution to the next; look for randomness without a seed")
+
+    def _carry_out(self, graph: Graph, tree: Tree, executor: Any) -> Engine:
+        index = self.store.index
+        counts: dict[str, int] = {}
+        work = any(step.state == NEEDED and step.is_call for step in graph.order)
+        facts = {"project": self.project, "branch": self.branch, "process": os.getpid()}
+        if work and not index.writable:
+            raise ReadOnlyStoreError(
+                f"the store in {self.root} is read-only, and {sum(s.state == NEEDED and s.is_call for s in graph.order)} "
+                "calls are not in it yet; open one that can be written"
+            )
+        run = 0
+        if index.writable:
+            names = ", ".join(shown(root) for root, _ in zip(holes(tree), range(3), strict=False))
+            run = index.begin_run(_run_name(tree), self.user, platform.node(), names, facts)
+        progress = Progress(self.progress, graph)
+        engine = Engine(self.store, graph, run, self._executor_of(executor), self._teller(counts, progress))
+        status = "interrupted"
+        git = _Git() if work else None
+        try:
+            for step in graph.order:
+                if step.state == HIT:
+                    engine.tell("hit", step)
+            if work:
+                with progress, capture.capturing(), fixed_settings(_packages(graph)):
+                    engine.carry_out()
+            else:
+                engine.carry_out()
+            status = "failed" if engine.failures else "ok"
+        finally:
+            if index.writable:
+                index.end_run(run, status, counts, {**facts, **(git.facts() if git else {})})
+                index.flush()
+        self._raise_failures(engine, tree)
+        return engine
+
+    def _teller(self, counts: dict[str, int], progress: Progress) -> Callable[[str, Step], None]:
+        def tell(verdict: str, step: Step) -> None:
+            counts[verdict] = counts.get(verdict, 0) + 1
+            progress.tell(verdict, step)
+            if self.on_event is not None and step.is_call:
+                self.on_event(verdict, step.node.name, shown(step.hole))
+
+        return tell
+
+    def _executor_of(self, chosen: Any) -> Callable[[Node[..., Any]], Executor]:
+        default = self._executor(chosen or os.environ.get("LINEAGE_EXECUTOR") or "default")
+        default.attach(self.store)
+
+        def executor_of(node: Node[..., Any]) -> Executor:
+            name = node.given.executor
+            if name is None:
+                return default
+            found = self._executor(name)
+            found.attach(self.store)
+            return found
+
+        return executor_of
+
+    def _executor(self, chosen: Any) -> Executor:
+        if not isinstance(chosen, str):
+            return chosen  # type: ignore[no-any-return]
+        if chosen == "serial":
+            return Serial()
+        try:
+            return self.executors[chosen]
+        except KeyError:
+            raise NotFoundError(
+                f"no executor is bound to {chosen!r}; bound: {', '.join(self.executors)}. "
+                "Bind it: Session(executors={'" + chosen + "': ...})"
+            ) from None
+
+    def _raise_failures(self, engine: Engine, tree: Tree) -> None:
+        failed = [engine.graph.step(root) for root in holes(tree) if engine.graph.step(root).state == FAILED]
+        if not failed:
+            return
+        error = failed[0].error
+        assert error is not None
+        others = len(engine.failures) - 1
+        if others > 0 and isinstance(error, NodeError):
+            error.message += f"\n  {others} other call{'s' if others > 1 else ''} failed too; what succeeded is kept"
+        raise error
+
+    # -- values and handles
+
+    def _value(self, engine: Engine, tree: Tree) -> Any:
+        thawer = Thawer(self.store.read, identify)
+        for attempt in range(_REPAIRS):
+            filled = fill(tree, lambda hole: engine.graph.tree(engine.graph.step(hole)))
+            try:
+                return thawer.thaw(filled)
+            except (ObjectMissingError, CorruptObjectError, ClassChangedError):
+                if attempt == _REPAIRS - 1:
+                    raise
+                self._mend(engine, _origins(engine.graph, tree), read=True)
+        raise AssertionError("unreachable")
+
+    def _mend(self, engine: Engine, origins: list[Step], *, read: bool) -> None:
+        """Execute again the calls whose results are damaged or gone."""
+        broken = [
+            step
+            for step in origins
+            if not (engine._is_whole(step) if read else self.store.has(engine.graph.tree(step)))
+        ]
+        if broken:
+            with capture.capturing(), fixed_settings(_packages(engine.graph)):
+                engine.repair(broken)
+            self.store.index.flush()
+            for step in broken:
+                if step.error is not None:
+                    raise step.error
+
+    def _handle(self, graph: Graph, tree: Tree) -> Dataset[Any]:
+        filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
+        if isinstance(tree, Hole):
+            return Dataset(self.store, filled, result_hint(tree), graph.step(tree).execution)
+        return Dataset(self.store, filled, Any, None)
+
+    # -- names
+
+    def tag(self, dataset: Dataset[Any], name: str) -> None:
+        """Let `name` point to `dataset` from now on. What it pointed to stays in the history."""
+        if dataset._execution is None:
+            raise CompositionError("only the dataset of one call can be tagged, not a collection of several")
+        self.store.index.tag(name, dataset._execution, None)
+        self.store.index.flush()
+
+    def dataset(self, wanted: str | Node[..., Any]) -> Dataset[Any]:
+        """Return the dataset behind a name, or the latest successful one of a node.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        record = self._find(wanted)
+        hint = wanted.signature.returns if isinstance(wanted, Node) else Any
+        return Dataset(self.store, load_tree(self.store.unspill(record.value)), hint, record.execution)
+
+    def _find(self, wanted: Any) -> Record:
+        if isinstance(wanted, Node):
+            found = self.store.index.latest_of(wanted.name)
+            if found is None:
+                raise NotFoundError(f"no dataset of node {wanted.name} in {self.root}; materialise one first")
+            return found
+        found = self.store.index.tagged(wanted)
+        if found is None:
+            raise NotFoundError(f"no dataset is tagged {wanted!r} in {self.root}; tag one with lineage.tag(dataset, name)")
+        return found
+
+    def _resolved(self, pinned: Pinned) -> Record:
+        given = pinned._lineage_record
+        return given if isinstance(given, Record) else self._find(given)
+
+    def forget(self, wanted: Any) -> None:
+        """Forget the records of a call (or of a dataset's call): next time it is executed again.
+
+        History and objects stay; what was computed from it is decided anew, by content.
+        """
+        index = self.store.index
+        if isinstance(wanted, Dataset):
+            if wanted._execution is None:
+                raise CompositionError("a collection of datasets has no call of its own to forget")
+            index.forget_call(index.execution(wanted._execution)["call_key"])
+            index.forget_recipes(wanted._execution)
+        elif isinstance(wanted, Call):
+            graph = self._graph(wanted, ())
+            step = graph.step(wanted)
+            record = index.by_recipe([step.key]).get(step.key)
+            if record is not None:
+                index.forget_call(record.call_key)
+            index.raise_generation(step.base or step.key)
+        else:
+            raise CompositionError(f"forget takes a call or a dataset, not {type(wanted).__name__}")
+        index.flush()
+
+
+class _Reliance:
+    """Says whether the nodes that a record relies on still have the code that they had. Asked once per node and plan."""
+
+    def __init__(self) -> None:
+        self._current: dict[tuple[str, str], bool] = {}
+
+    def __call__(self, relies_on: tuple[tuple[str, str], ...]) -> bool:
+        return all(self._is_current(pair) for pair in relies_on)
+
+    def _is_current(self, pair: tuple[str, str]) -> bool:
+        if pair not in self._current:
+            try:
+                node = find_by_name(pair[0])
+                self._current[pair] = isinstance(node, Node) and node.code_digest().hex() == pair[1]
+            except Exception:
+                self._current[pair] = False
+        return self._current[pair]
+
+
+class _Git:
+    """The commit of the working folder and whether it has changes, asked in the background."""
+
+    def __init__(self) -> None:
+        try:
+            self._process: subprocess.Popen[str] | None = subprocess.Popen(
+                ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            )  # fmt: skip
+        except OSError:
+            self._process = None
+
+    def facts(self) -> dict[str, Any]:
+        if self._process is None:
+            return {}
+        with contextlib.suppress(subprocess.SubprocessError, OSError):
+            out, _ = self._process.communicate(timeout=5)
+            lines = out.splitlines()
+            commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), None)
+            return {"git": commit, "dirty": any(not line.startswith("#") for line in lines)}
+        self._process.kill()
+        self._process.wait()
+        return {}
+
+
+def _origins(graph: Graph, tree: Tree) -> list[Step]:
+    """Return the calls whose results stand in `tree`, through fields and views."""
+    found, stack = [], [graph.step(hole) for hole in holes(tree)]
+    while stack:
+        step = stack.pop()
+        if step.is_call:
+            found.append(step)
+        else:
+            stack.extend(step.inputs)
+    return found
+
+
+def _packages(graph: Graph) -> frozenset[str]:
+    nodes = {id(step.node): step.node for step in graph.order if step.is_call}
+    return frozenset(
+        name for node in nodes.values() if node.given.version is None for name in node.code().packages
+    )
+
+
+def _nodes(refresh: Iterable[Any]) -> Iterator[Node[..., Any]]:
+    for wanted in refresh:
+        if isinstance(wanted, Call):
+            wanted = wanted._lineage_node
+        if not isinstance(wanted, Node):
+            raise CompositionError(f"refresh takes nodes, not {wanted!r:.60}")
+        yield wanted
+
+
+def _run_name(tree: Tree) -> str:
+    first = next(holes(tree), None)
+    return first._lineage_node.name if isinstance(first, Call) else "materialize"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def default_store() -> Path:
+    """Return `LINEAGE_STORE`, else `.lineage` beside the nearest `pyproject.toml` above the working folder, else here."""
+    named = os.environ.get("LINEAGE_STORE")
+    if named:
+        return Path(named)
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "pyproject.toml").is_file():
+            return folder / ".lineage"
+    return here / ".lineage"
+
+
+_session: ContextVar[Session | None] = ContextVar("lineage_session", default=None)
+_default: Session | None = None
+
+
+def current_session() -> Session:
+    """Return the session that module-level functions use: the innermost `with Session(...)`, else the default one."""
+    global _default
+    found = _session.get()
+    if found is not None:
+        return found
+    if _default is None:
+        _default = Session()
+    return _default
+
+
+def configure(store: str | os.PathLike[str] | None = None, **options: Any) -> Session:
+    """Make the default session anew with these options (those of `Session`) and return it."""
+    global _default
+    if _default is not None:
+        _default.close()
+    _default = Session(store, **options)
+    return _default

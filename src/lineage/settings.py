@@ -1,0 +1,80 @@
+"""The settings under which nodes run, so that a result does not depend on the mood of a library.
+
+Since polars 2 `collect()` streams by default, and float aggregations then differ from run to run: nodes run with the in-memory
+engine. Matrix products differ between one and two BLAS threads: nodes run with one. Whoever uses numpy's or Python's
+global generator without a seed gets one made from the call's key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+__all__ = ["fixed_settings", "seeded"]
+
+_ENVIRONMENT = {
+    "POLARS_ENGINE_AFFINITY": "in-memory",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+@contextlib.contextmanager
+def fixed_settings(packages: frozenset[str]) -> Iterator[None]:
+    """Hold the settings while nodes that reach `packages` run, and put back what was there."""
+    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
+    os.environ.update(_ENVIRONMENT)
+    with contextlib.ExitStack() as stack:
+        try:
+            if "polars" in packages or "polars" in sys.modules:
+                stack.enter_context(_in_memory_polars())
+            if packages & {"numpy", "scipy", "scikit-learn"}:
+                stack.enter_context(_one_blas_thread())
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _in_memory_polars() -> Iterator[None]:
+    import polars as pl
+
+    with pl.Config():
+        pl.Config.set_engine_affinity("in-memory")
+        yield
+
+
+@contextlib.contextmanager
+def _one_blas_thread() -> Iterator[None]:
+    import numpy  # noqa: F401  (its BLAS must be loaded to be limited)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+@contextlib.contextmanager
+def seeded(key: bytes, packages: Any) -> Iterator[None]:
+    """Seed the global generators of `random` and numpy from a call's key, and give the user's state back."""
+    if "numpy" not in packages:
+        yield
+        return
+    import numpy as np
+
+    state, legacy = random.getstate(), np.random.get_state()
+    random.seed(key)
+    np.random.seed(int.from_bytes(key[:4], "little"))
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(legacy)

@@ -1,0 +1,211 @@
+"""What a node's signature says: names, types, how a call's arguments are bound, which fields its result has."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+__all__ = ["Signature", "Unhashed", "field_hint", "item_hint", "split_annotated"]
+
+
+class Unhashed:
+    """Marks a parameter whose value is recorded but is no part of a call's identity: `Annotated[int, ln.Unhashed]`.
+
+    For what can't change the result, such as a number of threads or a verbosity.
+    """
+
+
+class Signature:
+    """The parameters of a function, as a node needs them. Types are resolved at first use, when all names exist."""
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self._fn = fn
+        self._locals = _enclosing_locals(fn)
+        self.parameters = inspect.signature(fn).parameters
+        self.names = tuple(self.parameters)
+        self.bind = _binder(self.parameters)
+
+    @functools.cached_property
+    def hints(self) -> tuple[Any, ...]:
+        """The type of each parameter, in order. `*args: int` is `tuple[int, ...]`, `**kw: int` is `dict[str, int]`."""
+        hints = self._resolved
+        result = []
+        for name, parameter in self.parameters.items():
+            hint = hints.get(name, Any)
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                hint = tuple[hint, ...]
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                hint = dict[str, hint]
+            result.append(hint)
+        return tuple(result)
+
+    @functools.cached_property
+    def returns(self) -> Any:
+        """The type of the result; Any where it is not declared."""
+        return self._resolved.get("return", Any)
+
+    @functools.cached_property
+    def unhashed(self) -> frozenset[int]:
+        """The positions of parameters marked `Unhashed`."""
+        return frozenset(
+            position
+            for position, hint in enumerate(self.hints)
+            if any(mark is Unhashed or isinstance(mark, Unhashed) for mark in split_annotated(hint)[1])
+        )
+
+    @functools.cached_property
+    def _resolved(self) -> dict[str, Any]:
+        return _resolve(self._fn, self._locals)
+
+    def spread(self, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return the positional and keyword arguments that call the function with one value per parameter."""
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for parameter, value in zip(self.parameters.values(), values, strict=True):
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                args.extend(value)
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                kwargs.update(value)
+            elif parameter.kind is parameter.KEYWORD_ONLY:
+                kwargs[parameter.name] = value
+            else:
+                args.append(value)
+        return args, kwargs
+
+
+def _binder(parameters: Mapping[str, inspect.Parameter]) -> Callable[..., tuple[Any, ...]]:
+    """Return a function with these parameters that returns their values as a tuple, keyword order taken away.
+
+    Compiled once per node: an ordinary call binds in a tenth of the time of `inspect.Signature.bind`.
+    """
+    namespace: dict[str, Any] = {}
+    written: list[str] = []
+    values: list[str] = []
+    previous = None
+    for position, parameter in enumerate(parameters.values()):
+        name, kind = parameter.name, parameter.kind
+        if previous is inspect.Parameter.POSITIONAL_ONLY and kind is not previous:
+            written.append("/")
+        if kind is parameter.KEYWORD_ONLY and previous not in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL):
+            written.append("*")
+        star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(kind, "")
+        default = ""
+        if parameter.default is not parameter.empty:
+            namespace[f"__default_{position}"] = parameter.default
+            default = f"=__default_{position}"
+        written.append(f"{star}{name}{default}")
+        values.append(f"dict(sorted({name}.items()))" if star == "**" else name)
+        previous = kind
+    if previous is inspect.Parameter.POSITIONAL_ONLY:
+        written.append("/")
+    result = ", ".join(values) + ("," if values else "")
+    namespace["__builtins__"] = {"dict": dict, "sorted": sorted}
+    exec(f"def bind({', '.join(written)}): return ({result})", namespace)
+    return typing.cast(Callable[..., tuple[Any, ...]], namespace["bind"])
+
+
+def _enclosing_locals(fn: Callable[..., Any]) -> Mapping[str, Any]:
+    """Return the names around a local function whose annotations are text, so that they can be resolved later."""
+    annotations = getattr(fn, "__annotations__", {})
+    if "<locals>" not in fn.__qualname__ or not any(isinstance(a, str) for a in annotations.values()):
+        return {}
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "lineage":
+        frame = frame.f_back
+    return dict(frame.f_locals) if frame is not None else {}
+
+
+def _resolve(fn: Callable[..., Any], around: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the annotations of `fn` as types. A name that nobody can resolve counts as Any."""
+    cells = getattr(fn, "__closure__", None) or ()
+    names = {**around, **{n: _cell(c) for n, c in zip(fn.__code__.co_freevars, cells, strict=True)}}
+    try:
+        return typing.get_type_hints(fn, localns=names, include_extras=True)
+    except Exception:  # names under TYPE_CHECKING, and whatever an annotation does when it is evaluated
+        return {name: _one_hint(fn, hint, names) for name, hint in fn.__annotations__.items()}
+
+
+def _one_hint(fn: Callable[..., Any], hint: Any, names: Mapping[str, Any]) -> Any:
+    holder = types.SimpleNamespace(__annotations__={"hint": hint})
+    try:
+        return typing.get_type_hints(holder, fn.__globals__, dict(names), include_extras=True)["hint"]
+    except Exception:
+        return Any
+
+
+def _cell(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return None
+
+
+def split_annotated(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return the type of `Annotated[type, ...]` and its marks."""
+    if typing.get_origin(hint) is typing.Annotated:
+        return hint.__origin__, hint.__metadata__
+    return hint, ()
+
+
+def field_hint(hint: Any, name: str) -> tuple[bool, Any]:
+    """Say whether results of type `hint` have a lazy field `name`, and its type."""
+    hint, _ = split_annotated(hint)
+    cls = typing.get_origin(hint) or hint
+    if not isinstance(cls, type):
+        return False, Any
+    names: Sequence[str] = ()
+    if attrs.has(cls):
+        names = [field.name for field in attrs.fields(cls)]
+    elif hasattr(cls, "__dataclass_fields__"):
+        names = list(cls.__dataclass_fields__)
+    elif issubclass(cls, tuple):
+        names = getattr(cls, "_fields", ())
+    if name not in names:
+        return False, Any
+    return True, _class_hints(cls).get(name, Any)
+
+
+def item_hint(hint: Any, key: int | str) -> tuple[bool, Any]:
+    """Say whether results of type `hint` have a lazy item `key`, and its type."""
+    hint, _ = split_annotated(hint)
+    if hint is Any:
+        return True, Any
+    origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if not isinstance(origin, type):
+        return False, Any
+    if issubclass(origin, tuple) and isinstance(key, int):
+        return _tuple_item(origin, args, key)
+    if issubclass(origin, list) and isinstance(key, int):
+        return True, args[0] if args else Any
+    if typing.is_typeddict(origin):
+        hints = _class_hints(origin)
+        return key in hints, hints.get(str(key), Any)
+    if issubclass(origin, dict):
+        return True, args[1] if len(args) == 2 else Any
+    return False, Any
+
+
+def _tuple_item(origin: type, args: tuple[Any, ...], key: int) -> tuple[bool, Any]:
+    fields = getattr(origin, "_fields", None)
+    if fields is not None:
+        known = -len(fields) <= key < len(fields)
+        return known, _class_hints(origin).get(fields[key], Any) if known else Any
+    if not args or args[-1] is Ellipsis:
+        return True, args[0] if args else Any
+    known = -len(args) <= key < len(args)
+    return known, args[key] if known else Any
+
+
+@functools.lru_cache(maxsize=1024)
+def _class_hints(cls: type) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except Exception:
+        return {}

@@ -1,0 +1,127 @@
+"""What a store is made of: two protocols, of which the default store has one implementation each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from lineage.codecs.base import Manifest
+from lineage.digest import Digest
+from lineage.records import Execution, Record, Run
+
+__all__ = ["Index", "ObjectStore", "Recipe"]
+
+
+class Recipe(NamedTuple):
+    """A recipe key, and the key before generations were counted in (None where it is the same)."""
+
+    key: Digest
+    base: Digest | None = None
+
+
+class ObjectStore(Protocol):
+    """Bytes, found by what they are. An object never changes once stored.
+
+    Readers see all of an object or none. An object is durable once `sync` has returned.
+    """
+
+    def put(self, data: bytes) -> Digest:
+        """Keep `data` and return its digest."""
+
+    def put_file(self, path: Path) -> Digest:
+        """Keep the bytes of the file at `path`, which is consumed, and return their digest."""
+
+    def has(self, digest: Digest) -> bool: ...
+
+    def path(self, digest: Digest) -> Path:
+        """Return a local, read-only file with the bytes behind `digest`, checked as the store's policy says.
+
+        Raises:
+            ObjectMissingError: nothing is stored there.
+            CorruptObjectError: what is stored there is not what was put. It is set aside first.
+        """
+
+    def get(self, digest: Digest) -> bytes:
+        """Return the bytes behind `digest`. Raises as `path` does."""
+
+    def sync(self) -> None:
+        """Return when all that was put is durable."""
+
+
+class Index(Protocol):
+    """Keys to records. The first record of a key wins, and everybody reads that one.
+
+    What is written is visible to this process at once and durable, for all, after `flush` (which a background thread
+    calls soon after each write). Where two processes write one key, `record` returns the winner to both.
+    """
+
+    def by_recipe(self, keys: Sequence[Digest]) -> dict[Digest, Record]:
+        """Return the records of those of `keys` that have one."""
+
+    def by_call(self, keys: Sequence[Digest]) -> dict[Digest, Record]: ...
+
+    def record(
+        self, execution: Execution, recipe: Recipe | None, run: int, *, replace: bool = False
+    ) -> Record:
+        """Keep a successful execution under its call key, and under `recipe` if given; return the record that holds.
+
+        With `replace`, a record that is there already gives way (a refresh, a damaged object); the old execution stays in the history.
+        """
+
+    def failed(self, execution: Execution, run: int) -> int:
+        """Keep a failed execution in the history and return its number. No key leads to it."""
+
+    def link(self, recipe: Recipe, record: Record, run: int) -> None:
+        """Let `recipe` lead to `record` as well: a cutoff."""
+
+    def manifest(self, content: Digest) -> Manifest | None: ...
+
+    def add_manifest(self, content: Digest, manifest: Manifest, info: Mapping[str, Any]) -> None: ...
+
+    def drop_manifest(self, content: Digest) -> None: ...
+
+    def info(self, content: Digest) -> dict[str, Any]: ...
+
+    def generations(self) -> dict[Digest, int]:
+        """Return the recipe keys that were refreshed or forgotten, and how often."""
+
+    def raise_generation(self, recipe: Digest) -> None: ...
+
+    def forget_call(self, call_key: Digest) -> None: ...
+
+    def forget_recipes(self, execution: int) -> None:
+        """Let no recipe lead to `execution` any more, and raise the generation of those that did."""
+
+    def note_code(self, code: Digest, text: str) -> None: ...
+
+    def code(self, code: Digest) -> str | None: ...
+
+    def latest(self, node: str) -> tuple[int, Digest, str] | None:
+        """Return number, code and arguments of the latest successful execution of `node`."""
+
+    def stamp(self, path: str) -> tuple[str, Digest] | None: ...
+
+    def note_stamp(self, path: str, stamp: str, digest: Digest) -> None: ...
+
+    def anchor(self, key: Digest) -> Record | None: ...
+
+    def note_anchor(self, key: Digest, execution: int) -> None: ...
+
+    def tag(self, name: str, execution: int, run: int | None) -> None: ...
+
+    def tagged(self, name: str) -> Record | None: ...
+
+    def latest_of(self, node: str) -> Record | None: ...
+
+    def execution(self, number: int) -> dict[str, Any]: ...
+
+    def begin_run(self, name: str, user: str, host: str, roots: str, facts: Mapping[str, Any]) -> int: ...
+
+    def end_run(self, run: int, status: str, counts: Mapping[str, int], facts: Mapping[str, Any]) -> None: ...
+
+    def runs(self, limit: int) -> Iterable[Run]: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...

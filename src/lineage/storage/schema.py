@@ -1,0 +1,79 @@
+"""The tables of the SQLite index, and how an older index is brought up to date.
+
+`executions` is append-only: history is never rewritten. `calls` and `recipes` lead from keys to executions; `contents`
+says which objects hold a dataset. Names and code are interned, so that a row of a small result takes about 250 bytes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from lineage.errors import StoreVersionError
+
+__all__ = ["VERSION", "prepare"]
+
+VERSION = 1
+"""Raised when the tables change; a migration for each step stands in `_MIGRATIONS`."""
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY, name TEXT, started REAL, finished REAL, status TEXT, user TEXT, host TEXT,
+    roots TEXT, counts TEXT, facts TEXT
+);
+CREATE TABLE nodes (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+CREATE TABLE codes (id INTEGER PRIMARY KEY, digest BLOB UNIQUE, leaves TEXT);
+CREATE TABLE executions (
+    id INTEGER PRIMARY KEY, call_key BLOB, node INTEGER, code INTEGER, run INTEGER, status TEXT,
+    result BLOB, value TEXT, arguments TEXT, error TEXT, relies_on TEXT, note TEXT,
+    started REAL, wall REAL, cpu REAL, memory INTEGER, attempt INTEGER, executor TEXT, host TEXT, process INTEGER,
+    log TEXT, bytes_out INTEGER
+);
+CREATE INDEX executions_by_node ON executions (node, id);
+CREATE TABLE calls (key BLOB PRIMARY KEY, execution INTEGER) WITHOUT ROWID;
+CREATE TABLE recipes (key BLOB PRIMARY KEY, base BLOB, execution INTEGER, run INTEGER) WITHOUT ROWID;
+CREATE TABLE contents (digest BLOB PRIMARY KEY, manifest TEXT, info TEXT) WITHOUT ROWID;
+CREATE TABLE generations (recipe BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
+CREATE TABLE stamps (path TEXT PRIMARY KEY, stamp TEXT, digest BLOB) WITHOUT ROWID;
+CREATE TABLE anchors (key BLOB PRIMARY KEY, execution INTEGER) WITHOUT ROWID;
+CREATE TABLE tags (id INTEGER PRIMARY KEY, name TEXT, execution INTEGER, run INTEGER, at REAL);
+CREATE INDEX tags_by_name ON tags (name, id);
+"""
+
+_MIGRATIONS: dict[int, str] = {}
+
+
+def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
+    """Make the tables of a new index, or check (and bring up to date) those of an old one.
+
+    Raises:
+        StoreVersionError: it was made by a newer `lineage`, or is old and can't be written.
+    """
+    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if found == VERSION:
+        return
+    if found > VERSION:
+        raise StoreVersionError(
+            f"this store has index version {found}; this lineage reads up to {VERSION}. "
+            "Upgrade lineage, or point LINEAGE_STORE at another folder"
+        )
+    if not writable:
+        raise StoreVersionError(f"this store has index version {found} and can't be written, so not upgraded to {VERSION}")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if found == 0:
+            _run(connection, _TABLES)
+        for version in range(max(found, 1), VERSION):
+            _run(connection, _MIGRATIONS[version])
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    for statement in script.split(";"):
+        if statement.strip():
+            connection.execute(statement)
