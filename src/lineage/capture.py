@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, TextIO
 
-__all__ = ["capturing", "collecting"]
+__all__ = ["capturing", "collecting", "joined"]
 
 LIMIT = 1 << 20
 """Characters kept of one call's log; the rest is shown but not kept."""
@@ -84,15 +84,18 @@ def _shown(stream: TextIO) -> logging.Handler:
     return handler
 
 
-@contextlib.contextmanager
-def collecting() -> Iterator[list[str]]:
-    """Collect what one call writes, as a list of pieces."""
-    pieces: list[str] = []
-    token = _log.set(pieces)
-    try:
-        yield pieces
-    finally:
-        _log.reset(token)
+class collecting:  # noqa: N801 (used like a function)
+    """Collect what one call writes, as a list of pieces: `with collecting() as pieces`."""
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> list[str]:
+        pieces: list[str] = []
+        self._token = _log.set(pieces)
+        return pieces
+
+    def __exit__(self, *_: object) -> None:
+        _log.reset(self._token)
 
 
 def joined(pieces: list[str]) -> str:

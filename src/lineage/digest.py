@@ -27,11 +27,23 @@ def digest_of(kind: str, *parts: bytes) -> Digest:
     >>> digest_of("pair", b"ab", b"c") == digest_of("pair", b"a", b"bc")
     False
     """
-    framed = [len(kind).to_bytes(4, "little"), kind.encode()]
+    framed = [_headers.get(kind) or _header(kind)]
     for part in parts:
-        framed.append(len(part).to_bytes(8, "little"))
+        framed.append(_lengths.get(len(part)) or len(part).to_bytes(8, "little"))
         framed.append(part)
     return cast(Digest, _hash(b"".join(framed)).digest())
+
+
+_headers: dict[str, bytes] = {}
+_lengths = {length: length.to_bytes(8, "little") for length in range(257)}
+
+
+def _header(kind: str) -> bytes:
+    """Return the frame of `kind`, remembered: kinds are few."""
+    header = len(kind.encode()).to_bytes(4, "little") + kind.encode()
+    if len(_headers) < 4096:
+        _headers[kind] = header
+    return header
 
 
 def short(digest: bytes) -> str:

@@ -185,7 +185,7 @@ class Engine:
         keys: list[Digest] = []
         for step in steps:
             assert isinstance(step.hole, Call)
-            digests = argument_digests(self.graph, step.hole)
+            digests = argument_digests(self.graph, step)
             keys.append(call_key(self.graph, step, digests))
             self._arguments[id(step)] = _described(self.graph, step.hole, digests)
         found = self.index.by_call(keys)
@@ -217,7 +217,9 @@ class Engine:
         except Exception as error:
             self._flown(key, step, error)
             return
-        work = Work(step.node, arguments, self.graph.code(step.node), key, self.run, step)
+        work = Work(
+            step.node, arguments, self.graph.code(step.node), key, self.run, "numpy" in step.node.packages(), step
+        )
         if step.node.kind == "dynamic":
             self._expand(step, work, compose(work, self.store))
         elif step.node.kind == "spread":

@@ -8,8 +8,9 @@ from typing import Any
 from lineage import code
 from lineage.codecs.freeze import Freezer
 from lineage.codecs.registry import standard_codecs
-from lineage.content.tree import digest_tree
+from lineage.content.tree import digest_tree, holes
 from lineage.digest import Digest
+from lineage.errors import UnstableIdentityError
 
 __all__ = ["codecs", "digest_value", "freezer", "identify"]
 
@@ -19,7 +20,11 @@ codecs = standard_codecs()
 
 def digest_constant(value: object, identify: Callable[[object], Digest]) -> Digest:
     """Return the digest of a value that code refers to; `identify` answers for code inside it."""
-    return digest_tree(Freezer(codecs.families, codecs.kinds, identify).freeze(value))
+    tree = Freezer(codecs.families, codecs.kinds, identify).freeze(value)
+    hole = next(holes(tree), None)
+    if hole is not None:
+        raise UnstableIdentityError(f"it is, or holds, {hole!r}, which must be an argument to count as an input")
+    return digest_tree(tree)
 
 
 def identify(thing: Any) -> Digest:

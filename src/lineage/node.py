@@ -6,7 +6,7 @@ import difflib
 import functools
 import json
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import attrs
@@ -48,6 +48,7 @@ class Node(Generic[P, R]):
         self._plain = tuple(set[type]() for _ in self.signature.names)
         self._wired: dict[tuple[int, int], Any] = {}
         self._code: code.CodeFingerprint | None = None
+        self._digest: tuple[object, Digest] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Return the call of this node with these arguments, typed as its result.
@@ -195,11 +196,21 @@ class Node(Generic[P, R]):
 
     def code_digest(self) -> Digest:
         """Return what stands for this node in keys: its code, or the version that stands in for it, and its contract."""
-        contract = self.given.contract.encode()
         if self.given.version is not None:
-            reference = self.reference.encode()
-            return digest_of("node version", reference, self.given.version.encode(), contract)
-        return digest_of("node", self.code().digest, contract, self.kind.encode())
+            known: object = self
+            parts: tuple[bytes, ...] = (b"version", self.reference.encode(), self.given.version.encode())
+        else:
+            known = found = self.code()
+            parts = (b"code", found.digest, b"")
+        if self._digest is None or self._digest[0] is not known:
+            self._digest = (known, digest_of("node", *parts, self.given.contract.encode(), self.kind.encode()))
+        return self._digest[1]
+
+    def packages(self) -> Mapping[str, str]:
+        """Return the distributions that the code reaches, with their versions, as they were when it was last looked at."""
+        if self.given.version is not None:
+            return {}
+        return (self._code or self.code()).packages
 
     def leaves(self) -> str:
         """Return the parts of this node's identity as JSON: leaf to digest, and the sources, for the record."""

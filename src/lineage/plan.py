@@ -34,7 +34,7 @@ class Step:
     """One vertex of a plan and what is known of it."""
 
     __slots__ = (
-        "base", "blocked", "consumers", "digest", "error", "execution", "expansion", "forced", "hole", "inputs", "key",
+        "base", "blocked", "consumers", "digest", "error", "execution", "expansion", "forced", "hole", "inputs", "key", "parts",
         "record", "relies_on", "repaired", "state", "tainted", "tree", "verdict",
     )  # fmt: skip
 
@@ -42,6 +42,7 @@ class Step:
         self.hole = hole
         self.key = key
         self.base: Digest | None = None
+        self.parts: list[Digest] | None = None
         self.inputs = inputs
         self.state = UNSEEN
         self.record: Record | None = None
@@ -103,7 +104,7 @@ class Graph:
         self.needed: list[Step] = []
         self._by_hole: dict[int, Step] = {}
         self._holes: list[Hole] = []
-        self._code: dict[int, Digest] = {}
+        self._code: dict[int, tuple[Digest, bytes]] = {}
 
     # -- adding vertices
 
@@ -130,18 +131,20 @@ class Graph:
             self._add(hole, tuple(known[id(made_from)] for made_from in inputs))
 
     def _add(self, hole: Hole, inputs: tuple[Step, ...]) -> None:
-        base = key = self._recipe(hole)
+        parts = self._parts(hole) if isinstance(hole, Call) else None
+        base = key = self._recipe(hole) if parts is None else self._recipe_of_call(hole, parts)
         generation = self._generation(hole, base)
         if generation:
             key = digest_of("generation", base, str(generation).encode())
         step = self.steps.get(key)
         if step is None:
             step = self.steps[key] = Step(hole, key, inputs)
+            step.parts = parts if not inputs else None  # without inputs, recipe and content are the same
             step.base = base if generation else None
-            step.tainted = any(made_from.tainted for made_from in inputs) or any(
-                made_from.is_call and made_from.node.kind == "sink" for made_from in inputs
-            )
-            step.forced = step.is_call and self._is_refreshed(step.node)
+            if inputs:
+                step.tainted = any(_taints(made_from) for made_from in inputs)
+            if self.refresh:
+                step.forced = step.is_call and self._is_refreshed(step.node)
             self.order.append(step)
             if isinstance(hole, (File, Pinned)):
                 self._settle_source(step, hole)
@@ -170,8 +173,6 @@ class Graph:
 
     def _recipe(self, hole: Hole) -> Digest:
         """Return the digest of the derivation of `hole`, whose inputs are in the graph."""
-        if isinstance(hole, Call):
-            return self._recipe_of_call(hole)
         if isinstance(hole, Item):
             parent = self.step(hole._lineage_parent)
             return digest_of("item", parent.key, repr(hole._lineage_key).encode())
@@ -192,30 +193,29 @@ class Graph:
             self._pinned[name] = self.resolve(pinned)
         return self._pinned[name]
 
-    def _recipe_of_call(self, call: Call) -> Digest:
+    def _parts(self, call: Call) -> list[Digest]:
+        """Return the recipe digest of each argument of a call."""
+        return [digest_tree(argument, self._key_of) for argument in call._lineage_arguments]
+
+    def _recipe_of_call(self, call: Any, parts: list[Digest]) -> Digest:
         node = call._lineage_node
-        unhashed = node.signature.unhashed
-        parts = [
-            digest_tree(argument, self._key_of)
-            for position, argument in enumerate(call._lineage_arguments)
-            if position not in unhashed
-        ]
-        return digest_of("recipe", self.code(node), self.period(node), *parts)
+        return digest_of("recipe", *self.node_part(node), *hashed_parts(node, parts))
 
     def _key_of(self, hole: Hole) -> Digest:
         return self._by_hole[id(hole)].key
 
-    def code(self, node: Node[..., Any]) -> Digest:
-        """Return the node's code digest, taken once per plan."""
+    def node_part(self, node: Node[..., Any]) -> tuple[Digest, bytes]:
+        """Return what stands for a node in keys: its code, and which period of an `every=` source it is now."""
         found = self._code.get(id(node))
         if found is None:
-            found = self._code[id(node)] = node.code_digest()
+            seconds = node.given.period
+            period = b"" if seconds is None else f"{int(self.now // seconds)} of {seconds}".encode()
+            found = self._code[id(node)] = (node.code_digest(), period)
         return found
 
-    def period(self, node: Node[..., Any]) -> bytes:
-        """Return which period of an `every=` source it is now; nothing for other nodes."""
-        seconds = node.given.period
-        return b"" if seconds is None else f"{int(self.now // seconds)} of {seconds}".encode()
+    def code(self, node: Node[..., Any]) -> Digest:
+        """Return the node's code digest, taken once per plan."""
+        return self.node_part(node)[0]
 
     # -- looking up
 
@@ -226,8 +226,10 @@ class Graph:
         while frontier:
             if level == _BULK_AFTER:
                 bulk = self.index.by_recipe([s.key for s in self.order if s.state == UNSEEN and _is_looked_up(s)])
-            keys = [step.key for step in frontier if _is_looked_up(step)]
-            records = self.index.by_recipe(keys) if bulk is None else bulk
+            if bulk is None:
+                records = self.index.by_recipe([step.key for step in frontier if _is_looked_up(step)])
+            else:
+                records = bulk
             following: list[Step] = []
             for step in frontier:
                 if step.state != UNSEEN:
@@ -325,21 +327,33 @@ def _is_looked_up(step: Step) -> bool:
     return step.is_call and not step.tainted and not step.forced
 
 
-def argument_digests(graph: Graph, call: Call) -> list[Digest]:
+def _taints(step: Step) -> bool:
+    """Say whether what uses `step` is recorded by content only: it holds a failure, or an effect's result."""
+    return step.tainted or (step.is_call and step.node.kind == "sink")
+
+
+def hashed_parts(node: Node[..., Any], parts: Sequence[Digest]) -> Sequence[Digest]:
+    """Return the digests of those arguments that are part of a call's identity."""
+    unhashed = node.signature.unhashed
+    if not unhashed:
+        return parts
+    return [part for position, part in enumerate(parts) if position not in unhashed]
+
+
+def argument_digests(graph: Graph, step: Step) -> list[Digest]:
     """Return the content digest of each argument of a call whose inputs are resolved."""
-    return [digest_tree(argument, graph.resolved_digest) for argument in call._lineage_arguments]
+    if step.parts is not None:
+        return step.parts
+    assert isinstance(step.hole, Call)
+    return [digest_tree(argument, graph.resolved_digest) for argument in step.hole._lineage_arguments]
 
 
 def call_key(graph: Graph, step: Step, digests: Sequence[Digest] | None = None) -> Digest:
     """Return the key of a call by its code and the content of its arguments."""
-    call = step.hole
-    assert isinstance(call, Call)
-    node = call._lineage_node
-    unhashed = node.signature.unhashed
+    node = step.node
     if digests is None:
-        digests = argument_digests(graph, call)
-    parts = [digest for position, digest in enumerate(digests) if position not in unhashed]
-    return digest_of("call", graph.code(node), graph.period(node), *parts)
+        digests = argument_digests(graph, step)
+    return digest_of("call", *graph.node_part(node), *hashed_parts(node, digests))
 
 
 def merged(reliances: Iterable[tuple[tuple[str, str], ...]]) -> tuple[tuple[str, str], ...]:

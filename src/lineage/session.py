@@ -478,9 +478,7 @@ def _origins(graph: Graph, tree: Tree) -> list[Step]:
 
 def _packages(graph: Graph) -> frozenset[str]:
     nodes = {id(step.node): step.node for step in graph.order if step.is_call}
-    return frozenset(
-        name for node in nodes.values() if node.given.version is None for name in node.code().packages
-    )
+    return frozenset(name for node in nodes.values() for name in node.packages())
 
 
 def _nodes(refresh: Iterable[Any]) -> Iterator[Node[..., Any]]:

@@ -12,7 +12,6 @@ import os
 import random
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 __all__ = ["fixed_settings", "seeded"]
 
@@ -63,11 +62,8 @@ def _one_blas_thread() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def seeded(key: bytes, packages: Any) -> Iterator[None]:
+def seeded(key: bytes) -> Iterator[None]:
     """Seed the global generators of `random` and numpy from a call's key, and give the user's state back."""
-    if "numpy" not in packages:
-        yield
-        return
     import numpy as np
 
     state, legacy = random.getstate(), np.random.get_state()

@@ -52,6 +52,11 @@ class Signature:
         return self._resolved.get("return", Any)
 
     @functools.cached_property
+    def annotated(self) -> tuple[int, ...]:
+        """The positions of parameters whose annotation carries marks, such as a schema."""
+        return tuple(position for position, hint in enumerate(self.hints) if split_annotated(hint)[1])
+
+    @functools.cached_property
     def unhashed(self) -> frozenset[int]:
         """The positions of parameters marked `Unhashed`."""
         return frozenset(

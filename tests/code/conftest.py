@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from code.project import Project, project_in
+sys.path.insert(0, str(Path(__file__).parent))
+
+from code_project import Project, project_in
 
 
 @pytest.fixture

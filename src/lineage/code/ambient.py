@@ -14,76 +14,104 @@ from typing import Any
 from lineage.code.facts import fact
 from lineage.code.guards import MISSING
 
-__all__ = ["ambient", "seeds", "unseeded_call"]
+__all__ = ["address", "ambient", "is_shared", "seeds", "unseeded_call"]
 
-_CLOCKS = frozenset(["time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.ctime"])
-_ENTROPY = frozenset(["posix.urandom", "nt.urandom", "os.urandom", "uuid.uuid1", "uuid.uuid4"])
-_CLOCK_METHODS = ("now", "utcnow", "today")
-_SEEDING = ("seed", "setstate", "getstate", "set_state", "get_state")
-_NEED_A_SEED = frozenset(
+_CLOCKS = frozenset(
     [
-        "random.Random",
-        "random.SystemRandom",
-        "numpy.random.default_rng",
-        "numpy.random.mtrand.RandomState",
-        "numpy.random._pcg64.PCG64",
-        "numpy.random._pcg64.PCG64DXSM",
-        "numpy.random._mt19937.MT19937",
-        "numpy.random._philox.Philox",
-        "numpy.random._sfc64.SFC64",
-        "numpy.random.bit_generator.SeedSequence",
+        *("time.time", "time.time_ns", "time.localtime", "time.gmtime", "time.ctime"),
+        *("datetime.datetime.now", "datetime.datetime.utcnow", "datetime.datetime.today"),
+        *("datetime.date.today", "pandas.Timestamp.now", "pandas.Timestamp.today"),
     ]
 )
+_ENTROPY = frozenset(["os.urandom", "uuid.uuid1", "uuid.uuid4"])
+_NOT_DRAWN = frozenset(
+    [
+        *("seed", "setstate", "getstate", "set_state", "get_state", "default_rng"),
+        *("mtrand", "bit_generator", "get_bit_generator", "set_bit_generator"),
+    ]
+)
+_NEED_A_SEED = frozenset(
+    [
+        *("random.Random", "random.SystemRandom", "numpy.random.default_rng"),
+        *("numpy.random.RandomState", "numpy.random.PCG64", "numpy.random.PCG64DXSM"),
+        *("numpy.random.MT19937", "numpy.random.Philox", "numpy.random.SFC64"),
+        "numpy.random.SeedSequence",
+    ]
+)
+_MODULES = {
+    "posix": "os",
+    "nt": "os",
+    "numpy.random.mtrand": "numpy.random",
+    "numpy.random._pcg64": "numpy.random",
+    "numpy.random._mt19937": "numpy.random",
+    "numpy.random._philox": "numpy.random",
+    "numpy.random._sfc64": "numpy.random",
+    "numpy.random.bit_generator": "numpy.random",
+}
+
+
+def address(value: object, path: str | None = None) -> str:
+    """Return the name by which the world knows `value`: "time.time", "datetime.datetime.now", "random.choice".
+
+    `path` is how code reached it, and all there is to go by while its module is not loaded.
+    """
+    name = fact(value, "__name__") if callable(value) else None
+    if not isinstance(name, str):
+        return path or ""
+    owner = fact(value, "__self__")
+    if isinstance(owner, type):
+        for known in (datetime.datetime, datetime.date):
+            if issubclass(owner, known):
+                return f"datetime.{known.__name__}.{name}"
+    if isinstance(owner, random.SystemRandom):
+        return f"secrets.{name}"
+    generator = _shared_generator(owner)
+    if generator:
+        return f"{generator}.{name}"
+    module = str(fact(value, "__module__") or "")
+    return f"{_MODULES.get(module, module)}.{fact(value, '__qualname__') or name}"
 
 
 def ambient(value: object, path: str | None) -> tuple[str, str] | None:
-    """Return (kind, name) where using `value` reads a clock or randomness: "clock", "entropy", or a generator's name."""
-    owner: Any = fact(value, "__self__") if callable(value) else None
-    name = fact(value, "__name__") or ""
-    if isinstance(owner, type) and issubclass(owner, datetime.date) and name in _CLOCK_METHODS:
-        return "clock", f"{owner.__name__}.{name}"
-    if isinstance(owner, random.SystemRandom):
-        return "entropy", f"secrets.{name}"
-    if generator := _shared_generator(owner, value):
-        return None if name in _SEEDING else (generator, f"{generator}.{name}")
-    qualified = f"{fact(value, '__module__')}.{name}" if callable(value) else ""
-    for dotted in (qualified, path or ""):
-        if dotted in _CLOCKS:
-            return "clock", dotted
-        if (
-            dotted in _ENTROPY
-            or dotted.startswith("secrets.token_")
-            or dotted == "secrets.randbelow"
-        ):
-            return "entropy", dotted
-    return None
+    """Return (kind, name) where using `value` reads something ambient.
+
+    The kind is "clock", "entropy", or the shared generator that is drawn from: "random" or "numpy.random".
+    """
+    name = address(value, path)
+    if name in _CLOCKS:
+        return "clock", name
+    if name in _ENTROPY or name.startswith("secrets."):
+        return "entropy", name
+    module, _, last = name.rpartition(".")
+    draws = last[:1].islower() and last not in _NOT_DRAWN
+    return (module, name) if module in ("random", "numpy.random") and draws else None
 
 
-def seeds(value: object) -> str | None:
+def is_shared(value: object) -> bool:
+    """Say whether `value` is a method of one of the generators that a whole process shares."""
+    owner = fact(value, "__self__")
+    return isinstance(owner, random.SystemRandom) or _shared_generator(owner) is not None
+
+
+def seeds(value: object, path: str | None) -> str | None:
     """Return the shared generator that calling `value` seeds: "random" or "numpy.random"."""
-    if fact(value, "__name__") != "seed" or not callable(value):
-        return None
-    return _shared_generator(fact(value, "__self__"), value)
+    module, _, name = address(value, path).rpartition(".")
+    return module if name == "seed" and module in ("random", "numpy.random") else None
 
 
-def unseeded_call(value: object, first: object) -> str | None:
-    """Return what a call makes, where it makes a generator and its first argument (MISSING if none) is no seed."""
+def unseeded_call(value: object, path: str | None, first: object) -> str | None:
+    """Return what a call makes: a generator, and `first`, its first argument (MISSING if none), is no seed."""
     if first is not MISSING and first is not None:
         return None
-    name = f"{fact(value, '__module__')}.{fact(value, '__qualname__')}"
-    return name if callable(value) and name in _NEED_A_SEED else None
+    name = address(value, path)
+    return name if name in _NEED_A_SEED else None
 
 
-def _shared_generator(owner: object, value: object) -> str | None:
-    if owner is not None and owner is getattr(random, "_inst", None):
+def _shared_generator(owner: object) -> str | None:
+    if owner is None:
+        return None
+    if owner is getattr(random, "_inst", None):
         return "random"
     numpy_random: Any = sys.modules.get("numpy.random.mtrand")
-    if (
-        numpy_random is not None
-        and owner is not None
-        and owner is getattr(numpy_random, "_rand", None)
-    ):
-        return "numpy.random"
-    if numpy_random is not None and value is getattr(numpy_random, "seed", MISSING):
-        return "numpy.random"
-    return None
+    shared = numpy_random is not None and owner is getattr(numpy_random, "_rand", None)
+    return "numpy.random" if shared else None

@@ -149,7 +149,7 @@ class Body:
         for symbol in _ordered(call.function):
             path = path_read(symbol, self.resolver)
             if path is not None and not self.writes(call, 0):
-                self.bindings[f"file {path}", self.walk.file(path)] = None
+                self.bindings["file", self.walk.file(path, self.source)] = None
             found = self.resolver.resolve(symbol)
             if found is not None:
                 taken |= self.special(found, call)
@@ -171,7 +171,7 @@ class Body:
             return self.environment(self.first(call), call.line)
         if reads_file(found):
             self.file(call)
-        unseeded = unseeded_call(value, self.first_literal(call))
+        unseeded = unseeded_call(value, found.path, self.first_literal(call))
         if unseeded and not (self.lenient or self.walk.allow_ambient):
             advice = "take a seed as an argument, or set version="
             raise self.walk.undeclared(
@@ -260,7 +260,7 @@ class Body:
         first = self.first(call)
         path = literal_path(first, self.resolver) if first is not None else None
         if path is not None and not self.writes(call, 1):
-            self.bindings[f"file {path}", self.walk.file(path)] = None
+            self.bindings["file", self.walk.file(path, self.source)] = None
 
     def writes(self, call: Call, position: int) -> bool:
         """Say whether the mode of an `open` is one that does not read."""
@@ -320,7 +320,7 @@ class Body:
             if isinstance(event, Call) and event.arguments:
                 for symbol in event.function:
                     function = self.resolver.resolve(symbol)
-                    seeded = seeds(function.value) if function is not None else None
+                    seeded = seeds(function.value, function.path) if function is not None else None
                     if seeded:
                         found.append(seeded)
         return tuple(found)

@@ -48,7 +48,7 @@ def _describe(code: CodeType) -> tuple[Any, ...]:
     ends = _places(code, place, len(instructions))
     locals_: dict[str, str] = {name: name for name in parameters}
     body = tuple(
-        (instruction.opname, _argument(instruction, index, ends, locals_))
+        (instruction.opname, _argument(code, instruction, index, ends, locals_))
         for index, instruction in enumerate(instructions)
     )
     return (
@@ -90,7 +90,10 @@ def _places(code: CodeType, place: dict[int, int], count: int) -> dict[int, int]
 
 
 def _argument(
-    instruction: dis.Instruction, index: int, places: dict[int, int], locals_: dict[str, str]
+    code: CodeType,
+    instruction: dis.Instruction,
+    index: int,
+    places: dict[int, int], locals_: dict[str, str]
 ) -> object:
     if instruction.arg is None:
         return None
@@ -100,8 +103,10 @@ def _argument(
     if instruction.opcode in _LOCALS:
         names = value if isinstance(value, tuple) else (value,)
         return tuple(locals_.setdefault(name, f"local {len(locals_)}") for name in names)
-    if instruction.opname in ("LOAD_CONST", "RETURN_CONST", "KW_NAMES"):
+    if instruction.opname in ("LOAD_CONST", "RETURN_CONST"):
         return _constant(value)
+    if instruction.opname == "KW_NAMES":  # 3.11's `dis` does not look it up
+        return _constant(code.co_consts[instruction.arg])
     # some arguments carry a flag beside the name: whether a call follows, which comparison, and so on
     return (instruction.arg if not isinstance(value, str) else None, str(value))
 

@@ -9,6 +9,7 @@ from lineage.code.body import Body
 from lineage.code.bytecode import signature
 from lineage.code.classes import class_items
 from lineage.code.effects import effects_of
+from lineage.code.facts import own
 from lineage.code.guards import MISSING
 from lineage.code.origin import Origin, file_of_module, module_named, origin_of_module_name
 from lineage.code.parts import parts_of
@@ -120,6 +121,30 @@ def _parts(walk: Walk, label: str, thing: object) -> Digest:
     return digest_of("parts", *found)
 
 
+def _instance(walk: Walk, label: str, thing: object) -> Digest:
+    """Describe a callable instance that was met inside a value: its class and its state."""
+    slots = {
+        name: getattr(thing, name)
+        for base in type(thing).__mro__
+        for name in _slots(base)
+        if hasattr(thing, name)
+    }
+    state = own(thing)
+    if not slots and not hasattr(thing, "__dict__"):
+        walk.refuse_value(thing, label)
+    walk.guards.check(lambda: [id(getattr(thing, name, None)) for name in slots])
+    parts = [walk.item(type(thing), label, "type"), walk.item(state, label, "state")]
+    for name in sorted(slots):
+        parts += [name.encode(), walk.item(slots[name], label, name)]
+    return digest_of("instance", *parts)
+
+
+def _slots(cls: type) -> tuple[str, ...]:
+    slots = vars(cls).get("__slots__", ())
+    names = (slots,) if isinstance(slots, str) else tuple(slots)
+    return tuple(name for name in names if name not in ("__dict__", "__weakref__"))
+
+
 def _module(walk: Walk, label: str, module: ModuleType) -> Digest:
     """Describe a module that is used as a value: anything in it may be what is meant."""
     walk.visit_module(module, label)
@@ -167,6 +192,7 @@ DESCRIBE: dict[str, Describe] = {
     "function": _function,
     "class": _class,
     "parts": _parts,
+    "instance": _instance,
     "module": _module,
     "effects": _effects,
 }

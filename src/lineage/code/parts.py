@@ -196,8 +196,7 @@ def _type_variable(value: Any) -> Parts:
 _CACHE = type(functools.lru_cache(lambda: None))
 _GENERICS = (
     types.GenericAlias,
-    type(list[int]),
-    type(typing.Union[int, str]),
+    getattr(typing, "_BaseGenericAlias"),
     types.UnionType,
 )
 _KINDS: tuple[tuple[Any, Callable[[Any], Parts | None]], ...] = (

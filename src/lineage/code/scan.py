@@ -421,8 +421,8 @@ class _Machine:
 
     # calls
 
-    def op_KW_NAMES(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
-        self.keywords = instruction.argval
+    def op_KW_NAMES(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+        self.keywords = self.scope.code.co_consts[arg]  # 3.11's `dis` does not look it up
 
     def op_CALL(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
         self.call(self.pop_many(arg), self.keywords)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from lineage.code.ambient import ambient
+from lineage.code.ambient import address, ambient, is_shared
 from lineage.code.bytecode import signature
 from lineage.code.distributions import Distribution, bytes_digest
 from lineage.code.facts import fact
@@ -158,15 +158,15 @@ class Walk:
         if isinstance(thing, logging.Logger):
             return self._refer(thing, f"logger {thing.name}")
         self.refuse_ambient(thing, None, parent, None)
-        address = address_of(thing)
-        if address is not None:
-            return self._refer(thing, self.foreign(address))
+        path = address(thing) if is_shared(thing) else address_of(thing)
+        if path is not None:
+            return self._refer(thing, self.foreign(path))
         parts = parts_of(thing)
         if parts is not None:
             return self._reach_parts(thing, parts, parent)
         name = _foreign_name(thing)
         if name is None:
-            return self.constant(id(thing), type(thing).__qualname__, thing, parent)
+            return self.wait("instance", thing, f"instance {type(thing).__qualname__}", parent)
         compiled = self._compiled(fact(thing, "__module__"))
         return self._refer(thing, f"{compiled}: {name}" if compiled else self.foreign(name))
 
@@ -282,6 +282,9 @@ class Walk:
             self.guards.value(again, digest)
         return digest
 
+    def refuse_value(self, value: object, parent: str) -> None:
+        raise self._unstable(self.chain(parent), None, value)
+
     def _seen(self, thing: object) -> Digest:
         plain = lineage_function(thing)
         reference = self._labels.get(id(thing if plain is MISSING else plain), "\0unseen")
@@ -312,12 +315,17 @@ class Walk:
             self.guards.check(lambda: os.environ.get(name))
         return label
 
-    def file(self, path: str) -> str:
-        label = f"file {path}"
-        if label not in self.leaves:
-            state = self.files[path] = file_state(path)
-            self.leaves[label] = state.digest
-            self.guards.file(path, state)
+    def file(self, path: str, source: str | None) -> str:
+        """Return the label of a file that is read; by its place beside the source, if it is named from there."""
+        known = self._labels.get(("file", path))
+        if known is not None:
+            return known
+        folder = os.path.dirname(source or "") + os.sep
+        shown = path.removeprefix(folder) if folder != os.sep else path
+        label = self.label(("file", path), f"file {shown}", "")
+        state = self.files[path] = file_state(path)
+        self.leaves[label] = state.digest
+        self.guards.file(path, state)
         return label
 
     def unbound(self, name: str) -> str:
@@ -389,9 +397,9 @@ def _order(thing: object) -> tuple[bytes, ...]:
 
 def _foreign_name(value: object) -> str | None:
     """Return the dotted name of a built-in or packaged callable that is neither class nor plain function."""
-    address = address_of(value)
-    if address is not None:
-        return address
+    path = address_of(value)
+    if path is not None:
+        return path
     owner = fact(value, "__self__")
     name = fact(value, "__qualname__") or fact(value, "__name__")
     if not callable(value) or not isinstance(name, str):

@@ -11,6 +11,8 @@ from lineage.errors import CorruptObjectError
 
 __all__ = ["dump_tree", "load_tree"]
 
+_PLAIN = frozenset({int, float, str, bool, type(None)})
+_scan = json.JSONDecoder().scan_once
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
@@ -57,7 +59,12 @@ def load_tree(text: str) -> Tree:
         CorruptObjectError: `text` is not the text of a tree.
     """
     try:
-        return _tree(json.loads(text))
+        plain, end = _scan(text, 0)
+        if end != len(text):
+            raise ValueError("text after the value")
+        return plain if type(plain) in _PLAIN else _tree(plain)
+    except StopIteration:
+        raise CorruptObjectError("a record holds no readable value") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptObjectError(f"a record holds no readable value: {error}") from error
 

@@ -123,7 +123,17 @@ _FALSE = digest_of("bool", b"0")
 
 
 def _digest_int(value: int) -> Digest:
-    return digest_of("int", value.to_bytes((value.bit_length() + 8) // 8, "little", signed=True))
+    found = _INTEGERS.get(value)
+    if found is None:
+        found = digest_of("int", value.to_bytes((value.bit_length() + 8) // 8, "little", signed=True))
+        if len(_INTEGERS) < _REMEMBERED:
+            _INTEGERS[value] = found
+    return found
+
+
+_REMEMBERED = 1 << 16
+_INTEGERS: dict[int, Digest] = {}
+"""Digests of the integers met so far: small ones come again and again."""
 
 
 def _digest_float(value: float) -> Digest:

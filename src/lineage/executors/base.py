@@ -16,13 +16,15 @@ __all__ = ["Executor", "Failure", "Outcome", "Success", "Work"]
 @frozen(eq=False)
 class Work:
     """One call to carry out: a node, the trees of its arguments (in the store already), the digest of the node's code as
-    it was planned, and the key of the call. `ticket` is the driver's own."""
+    it was planned, and the key of the call. `seeded` asks for global generators seeded from the key; `ticket` is the driver's own.
+    """
 
     node: Any
     arguments: tuple[Tree, ...]
     code: Digest
     key: Digest
     run: int
+    seeded: bool = False
     ticket: Any = None
 
 

@@ -19,8 +19,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attrs import evolve
-
 from lineage import capture
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
@@ -73,46 +71,42 @@ def _cause(error: Exception) -> BaseException:
 def compose(work: Work, store: Store) -> tuple[Tree, SideData] | Failure:
     """Run a dynamic node, which receives values, and return the tree of what it composed."""
     current = _current(work, store, 1, composes=True)
-    started, begun = time.time(), time.perf_counter()
+    watch = _Watch("driver", 1)
     with capture.collecting() as log:
         try:
-            values = _thaw(work, store)
-            tree = freezer.freeze(_run(work, values, current), scratch=current.scratch_folder)
-            side = evolve(_side(started, begun, current, "driver"), log=capture.joined(log))
-            return tree, side
+            tree = freezer.freeze(_run(work, _thaw(work, store), current), scratch=current.scratch_folder)
+            return tree, watch.side(log)
         except Exception as error:
-            return _failure(work, error, log, _side(started, begun, current, "driver"))
+            damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
+            return _failure(error, watch.side(log), inputs_damaged=damaged)
         finally:
             _clean(current)
 
 
 def _attempt(work: Work, store: Store, executor: str, number: int) -> Success | Failure:
     current = _current(work, store, number)
-    started, begun, spent = time.time(), time.perf_counter(), time.process_time()
+    watch = _Watch(executor, number)
     with capture.collecting() as log:
         try:
             values = _thaw(work, store)
-        except (ObjectMissingError, CorruptObjectError, ClassChangedError) as error:
-            failure = _failure(work, error, log, _side(started, begun, current, executor))
-            return evolve(failure, inputs_damaged=True)
         except Exception as error:
-            return _failure(work, error, log, _side(started, begun, current, executor))
+            damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
+            return _failure(error, watch.side(log), inputs_damaged=damaged)
         try:
-            for position, value in enumerate(values):
-                _check_table_argument(work.node, position, value)
+            _check_tables(work.node, values)
             value = _run(work, values, current)
             del values
-            side = _side(started, begun, current, executor, time.process_time() - spent)
-            return _stored(work, store, value, current, side, log)
+            return _stored(work, store, value, current, watch, log)
         except Exception as error:
-            return _failure(work, error, log, _side(started, begun, current, executor))
+            return _failure(error, watch.side(log))
         finally:
             _clean(current)
 
 
 def _current(work: Work, store: Store, attempt: int, *, composes: bool = False) -> Current:
-    folder = store.root / "scratch" / f"{work.key.hex()[:24]}-{os.getpid()}-{attempt}"
-    return Current(work.run, work.node.name, work.key.hex(), attempt, folder, composes)
+    key = work.key.hex()
+    folder = Path(f"{store.root}/scratch/{key[:24]}-{os.getpid()}-{attempt}")
+    return Current(work.run, work.node.name, key, attempt, folder, composes)
 
 
 def _thaw(work: Work, store: Store) -> list[Any]:
@@ -120,12 +114,11 @@ def _thaw(work: Work, store: Store) -> list[Any]:
     return [tree if type(tree) in _SCALARS else thawer.thaw(tree) for tree in work.arguments]
 
 
-def _check_table_argument(node: Node[..., Any], position: int, value: Any) -> None:
-    """Check what arrives at the door against a schema; types were checked when the graph was composed."""
-    hint = node.signature.hints[position]
-    if hasattr(hint, "__metadata__"):
+def _check_tables(node: Node[..., Any], values: list[Any]) -> None:
+    """Check what arrives at the door against schemas; types were checked when the graph was composed."""
+    for position in node.signature.annotated:
         where = f"{node.name}(): argument {node.signature.names[position]!r}"
-        reason = check_value(value, hint, where)
+        reason = check_value(values[position], node.signature.hints[position], where)
         if reason is not None:
             raise ResultTypeError(f"{where}: {reason}")
 
@@ -136,9 +129,8 @@ def _run(work: Work, values: list[Any], current: Current) -> Any:
     token = inside.set(current)
     try:
         with _time_limit(node.given.timeout, node.name):
-            packages = () if node.given.version is not None else node.code().packages
-            if "numpy" in packages:
-                with seeded(work.key, packages):
+            if work.seeded:
+                with seeded(work.key):
                     return node.fn(*args, **kwargs)
             return node.fn(*args, **kwargs)
     finally:
@@ -176,7 +168,7 @@ def _time_limit(seconds: float | None, name: str) -> Any:
 
 
 def _stored(
-    work: Work, store: Store, value: Any, current: Current, side: SideData, log: list[str]
+    work: Work, store: Store, value: Any, current: Current, watch: _Watch, log: list[str]
 ) -> Success:
     node = work.node
     if node.code_digest() != work.code:
@@ -198,8 +190,7 @@ def _stored(
         text, written = dump_tree(tree), 0
     else:
         tree, text, written = _kept(node, store, tree)
-    side = evolve(side, log=capture.joined(log), bytes_out=written)
-    return Success(tree, text, digest_tree(tree), side)
+    return Success(tree, text, digest_tree(tree), watch.side(log, written))
 
 
 def _kept(node: Node[..., Any], store: Store, tree: Tree) -> tuple[Tree, str, int]:
@@ -234,24 +225,35 @@ class _StandIn(Hole):
         self.digest = digest
 
 
-def _side(
-    started: float, begun: float, current: Current, executor: str, cpu: float = 0.0
-) -> SideData:
-    return SideData(
-        started=started,
-        wall=time.perf_counter() - begun,
-        cpu=cpu,
-        memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        attempt=current.attempt,
-        executor=executor,
-        host=_HOST,
-        process=os.getpid(),
-    )
+class _Watch:
+    """Times one attempt."""
+
+    __slots__ = ("attempt", "began", "cpu", "executor", "started")
+
+    def __init__(self, executor: str, attempt: int) -> None:
+        self.executor = executor
+        self.attempt = attempt
+        self.started = time.time()
+        self.began = time.perf_counter()
+        self.cpu = time.process_time()
+
+    def side(self, log: list[str], written: int = 0) -> SideData:
+        return SideData(
+            self.started,
+            time.perf_counter() - self.began,
+            time.process_time() - self.cpu,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            self.attempt,
+            self.executor,
+            _HOST,
+            os.getpid(),
+            capture.joined(log) if log else "",
+            written,
+        )
 
 
-def _failure(work: Work, error: Exception, log: list[str], side: SideData) -> Failure:
-    text = "".join(traceback.format_exception(error))
-    return Failure(error, text, evolve(side, log=capture.joined(log)))
+def _failure(error: Exception, side: SideData, *, inputs_damaged: bool = False) -> Failure:
+    return Failure(error, "".join(traceback.format_exception(error)), side, inputs_damaged)
 
 
 def _clean(current: Current) -> None:

@@ -17,9 +17,10 @@ from lineage.code import CodeFingerprint, fingerprint
 from lineage.digest import Digest, digest_of
 from lineage.errors import UnstableIdentityError
 
-__all__ = ["Project", "digest_plain", "in_process", "look"]
+__all__ = ["Project", "digest_plain", "in_process", "look", "project_in"]
 
 _SCALARS = (int, float, complex, str, bytes, bool, type(None), type(...))
+PACKAGE = "example_project"
 _numbers = itertools.count()
 
 
@@ -60,23 +61,39 @@ class Project:
     def load(self, source: str, **others: str) -> ModuleType:
         """Write `source` as a module, `others` as modules beside it by name, and import the first.
 
-        Every call makes a new package; "PKG" in a source stands for its name.
+        Every call makes a package in a folder of its own; "PKG" in a source stands for its name.
         """
-        package = f"pkg{next(_numbers)}"
-        root = self.folder / package
-        root.mkdir()
+        self.forget()
+        top = self.folder / f"version{next(_numbers)}"
+        root = top / PACKAGE
+        root.mkdir(parents=True)
         (root / "__init__.py").touch()
         for name, text in {**others, "main": source}.items():
-            file = root.joinpath(*name.split("__")).with_suffix(".py")
+            file = root.joinpath(*name.split("__", 1)).with_suffix(".py")
             if not file.parent.exists():
                 file.parent.mkdir()
                 (file.parent / "__init__.py").touch()
-            file.write_text(textwrap.dedent(text).replace("PKG", package))
+            file.write_text(textwrap.dedent(text.strip()).replace("PKG", PACKAGE))
+        sys.path.insert(0, str(top))
         importlib.invalidate_caches()
-        return importlib.import_module(f"{package}.main")
+        return importlib.import_module(f"{PACKAGE}.main")
+
+    def forget(self) -> None:
+        sys.path[:] = [entry for entry in sys.path if not entry.startswith(str(self.folder))]
+        for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+            del sys.modules[name]
 
     def digest(self, source: str, target: str = "node", **others: str) -> Digest:
         return look(getattr(self.load(source, **others), target)).digest
+
+    def same(self, one: str, other: str, **others: str) -> bool:
+        """Say whether `node` has one digest in both sources; "===" parts the module from one called `helpers`."""
+        digests = []
+        for text in (one, other):
+            module, _, helpers = text.partition("===")
+            extra = {"helpers": helpers} if helpers else {}
+            digests.append(self.digest(module, **{**others, **extra}))
+        return digests[0] == digests[1]
 
 
 def in_process(source: str, cwd: Path, **environment: str) -> str:
@@ -94,11 +111,8 @@ def in_process(source: str, cwd: Path, **environment: str) -> str:
 
 
 def project_in(folder: Path) -> Iterator[Project]:
-    sys.path.insert(0, str(folder))
+    project = Project(folder)
     try:
-        yield Project(folder)
+        yield project
     finally:
-        sys.path.remove(str(folder))
-        for name in [name for name in sys.modules if name.startswith("pkg")]:
-            if str(folder) in str(getattr(sys.modules[name], "__file__", "")):
-                del sys.modules[name]
+        project.forget()
