@@ -15,7 +15,7 @@
 
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
 from lineage.combinators import attempt, flatten, map, ref, scan, starmap, view
-from lineage.dataset import Dataset
+from lineage.datasets import Dataset
 from lineage.executors.serial import Serial
 from lineage.files import File, files
 from lineage.node import Node, dynamic, node, sink

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar, overload
 
 from lineage.codecs.base import Codec
-from lineage.dataset import Dataset
+from lineage.datasets import Dataset
 from lineage.identity import codecs
 from lineage.node import Node
 from lineage.session import Plan, current_session

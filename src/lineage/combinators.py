@@ -192,7 +192,7 @@ def ref(wanted: Any, /, of: Any = Any) -> Any:
     >>> ref("prod/model", of=dict)
     <ref('prod/model') -> dict, not computed>
     """
-    from lineage.dataset import Dataset
+    from lineage.datasets import Dataset
 
     hint = of.signature.returns if isinstance(of, Node) else of
     if isinstance(wanted, Node):

@@ -15,7 +15,7 @@ from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import Thawer
 from lineage.content.tree import Branch, Hole, Leaf, Tree, digest_tree, fill, holes, leaves
 from lineage.digest import Digest, digest_of
-from lineage.errors import InputChangedError, LineageError, NodeError
+from lineage.errors import InputChangedError, LineageError, MutationError, NodeError
 from lineage.executors.base import Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
 from lineage.failures import explained
@@ -23,7 +23,7 @@ from lineage.graph import Attempt, Call, Item, Lazy, View, shown
 from lineage.identity import freezer, identify
 from lineage.options import Approx
 from lineage.outcomes import Failed
-from lineage.plan import DONE, FAILED, HIT, NEEDED, Graph, Step, argument_digests, call_key, merged
+from lineage.planning import DONE, FAILED, HIT, NEEDED, Graph, Step, argument_digests, call_key, merged
 from lineage.records import Execution, Record, SideData
 from lineage.storage.store import Store
 
@@ -120,7 +120,7 @@ class Engine:
     def _enlist(self) -> None:
         """Let every step that became needed wait for those of its inputs that are not resolved."""
         while self.graph.needed:
-            step = self.graph.needed.pop()
+            step = self.graph.needed.popleft()
             if step.state == NEEDED and id(step) not in self._listed:
                 self._listed.add(id(step))
                 self._await(step, step.inputs)
@@ -185,6 +185,8 @@ class Engine:
         keys: list[Digest] = []
         for step in steps:
             assert isinstance(step.hole, Call)
+            if not step.tainted and step.inputs:
+                step.tainted = any(made_from.tainted for made_from in step.inputs)
             digests = argument_digests(self.graph, step)
             keys.append(call_key(self.graph, step, digests))
             self._arguments[id(step)] = _described(self.graph, step.hole, digests)
@@ -233,9 +235,19 @@ class Engine:
             return argument
         filled = fill(argument, lambda hole: self.graph.tree(self.graph.step(hole)))
         for leaf in leaves(filled):
-            if leaf.value is not None and leaf.family not in ("code", "failed"):
-                self.store.keep(leaf)
+            if leaf.value is not None and not leaf.is_inline:
+                self._keep_literal(leaf)
         return filled
+
+    def _keep_literal(self, leaf: Leaf) -> None:
+        """Store a heavy argument that was given as a value, unless its owner has changed it since."""
+        if self.index.manifest(leaf.content) is None:
+            now = freezer.freeze(leaf.value)
+            if not isinstance(now, Leaf) or now.content != leaf.content:
+                raise MutationError(
+                    f"a {leaf.kind.partition(':')[2]} given to a call changed after its call was built; pass a copy"
+                )
+        self.store.keep(leaf)
 
     # -- dynamic nodes
 
@@ -488,7 +500,7 @@ class Engine:
             self._reopen_path(step)
             return
         for leaf in leaves(self.graph.tree(step)) if step.state in (HIT, DONE) else ():
-            if leaf.family != "file":
+            if not leaf.is_inline:
                 self.index.drop_manifest(leaf.content)
         step.tree, step.repaired = None, True
         self._listed.discard(id(step))

@@ -7,10 +7,16 @@ its value raises with advice.
 
 from __future__ import annotations
 
+import atexit
+import sys
+from collections.abc import Iterator
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lineage.content.tree import Branch, Hole, Tree, holes
 from lineage.errors import CompositionError, LazyValueError
+from lineage.outcomes import Failed, Ok
+from lineage.signatures import field_hint, is_mapping, item_hint, known_length
 
 if TYPE_CHECKING:
     from lineage.node import Node
@@ -23,6 +29,7 @@ __all__ = [
     "Pinned",
     "View",
     "inputs_of",
+    "latest",
     "make_call",
     "result_hint",
     "shown",
@@ -58,6 +65,14 @@ class Item(Lazy):
         _set(self, "_lineage_parent", parent)
         _set(self, "_lineage_key", key)
         _set(self, "_lineage_hint", hint)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Item):
+            return _compare(self, other)
+        return self._lineage_key == other._lineage_key and self._lineage_parent == other._lineage_parent
+
+    def __hash__(self) -> int:
+        return hash((self._lineage_key, self._lineage_parent))
 
 
 class View(Lazy):
@@ -99,20 +114,49 @@ _NO_INPUTS: tuple[Hole, ...] = ()
 _PLAIN = frozenset({int, str, float, bool, type(None)})
 
 
-def make_call(node: Node[..., Any], arguments: tuple[Tree, ...]) -> Call:
-    """Return the call of `node` with frozen arguments, in the order of its parameters."""
+class _Latest:
+    """The node that was called last in this process, for the reminder at exit. Costs an attribute per call."""
+
+    __slots__ = ("node",)
+
+    def __init__(self) -> None:
+        self.node: Node[..., Any] | None = None
+
+
+latest = _Latest()
+
+
+def make_call(
+    node: Node[..., Any], arguments: tuple[Tree, ...], inputs: tuple[Hole, ...] | None = None
+) -> Call:
+    """Return the call of `node` with frozen arguments, in the order of its parameters.
+
+    `inputs` are the holes in them, if they are known already.
+    """
+    if inputs is None:
+        inputs = tuple(hole for argument in arguments if type(argument) not in _PLAIN for hole in holes(argument))
     call: Call = _new(Call)
     _set_node(call, node)
     _set_arguments(call, arguments)
-    inputs = _NO_INPUTS
-    for argument in arguments:
-        if type(argument) not in _PLAIN:
-            if isinstance(argument, Hole):
-                inputs = (*inputs, argument)
-            elif isinstance(argument, Branch) and argument.digest is None:
-                inputs = (*inputs, *holes(argument))
     _set_inputs(call, inputs)
+    latest.node = node
     return call
+
+
+def _remind() -> None:
+    """Say at exit that calls were built and nothing was asked of them, unless the script ended in an error."""
+    session = sys.modules.get("lineage.session")  # above this layer, so looked up and not imported
+    asked = session is not None and session.state["asked"]
+    if latest.node is None or asked or hasattr(sys, "ps1") or hasattr(sys, "last_type"):
+        return
+    print(
+        f"lineage: calls were built, the last of them of `{latest.node.name}`, and none was computed: nothing has run. "
+        "Use lineage.compute(...), lineage.materialize(...) or lineage.plan(...)",
+        file=sys.stderr,
+    )
+
+
+atexit.register(_remind)
 
 
 def inputs_of(hole: Hole) -> tuple[Hole, ...]:
@@ -148,7 +192,13 @@ def result_hint(lazy: Hole) -> Any:
         return lazy._lineage_node.signature.returns
     if isinstance(lazy, (Item, Pinned)):
         return lazy._lineage_hint
-    return Any
+    if isinstance(lazy, Attempt):
+        hint = result_hint(lazy._lineage_parent)
+        return Ok[hint] | Failed
+    if isinstance(lazy, View):
+        package, _, name = lazy._lineage_kind.partition(":")[2].partition(".")
+        return getattr(sys.modules.get(package), name, Any)
+    return type(lazy)
 
 
 def shown(lazy: Hole) -> str:
@@ -160,11 +210,8 @@ def shown(lazy: Hole) -> str:
             for name, argument in zip(node.signature.names, lazy._lineage_arguments, strict=True)
         ]
         return f"{node.name}({', '.join(parts)})"
-    if isinstance(lazy, Item):
-        key = lazy._lineage_key
-        return f"{shown(lazy._lineage_parent)}" + (f".{key}" if isinstance(key, str) else f"[{key}]")
-    if isinstance(lazy, Attempt):
-        return f"attempt({shown(lazy._lineage_parent)})"
+    if isinstance(lazy, (Item, Attempt)):
+        return _shown_part(lazy)
     if isinstance(lazy, Pinned):
         return f"ref({lazy._lineage_name!r})"
     if isinstance(lazy, View):
@@ -172,13 +219,46 @@ def shown(lazy: Hole) -> str:
     return repr(lazy)
 
 
+def _shown_part(lazy: Item | Attempt) -> str:
+    parts: list[Item | Attempt] = []
+    whole: Hole = lazy
+    while isinstance(whole, (Item, Attempt)):
+        parts.append(whole)
+        whole = whole._lineage_parent
+    text = shown(whole)
+    for part in reversed(parts):
+        text = f"{text}{_item_text(part)}" if isinstance(part, Item) else f"attempt({text})"
+    return text
+
+
 def _brief(argument: Tree) -> str:
-    if isinstance(argument, Call):
-        return f"{argument._lineage_node.name}(…)"
-    if isinstance(argument, Lazy):
-        return shown(argument).replace("\n", " ")[:40]
-    text = repr(argument)
+    if isinstance(argument, Branch):
+        text = _brief_branch(argument)
+    else:
+        text = _brief_lazy(argument) if isinstance(argument, Lazy) else repr(argument)
     return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _brief_lazy(lazy: Hole) -> str:
+    """Return the name of a lazy without its arguments: a chain of calls may be long."""
+    tail = ""
+    while isinstance(lazy, (Item, Attempt)):
+        tail = (_item_text(lazy) if isinstance(lazy, Item) else "?") + tail
+        lazy = lazy._lineage_parent
+    return (f"{lazy._lineage_node.name}(…)" if isinstance(lazy, Call) else shown(lazy)) + tail
+
+
+def _item_text(item: Item) -> str:
+    key = item._lineage_key
+    is_field = isinstance(key, str) and not is_mapping(result_hint(item._lineage_parent))
+    return f".{key}" if is_field else f"[{key!r}]"
+
+
+def _brief_branch(branch: Branch) -> str:
+    """Return the first items of a container: it may hold very many."""
+    shown_items = [_brief(item) for item in branch.items[:3]]
+    dots = ["…"] if len(branch.items) > 3 else []
+    return f"{branch.text.rpartition(':')[2] or branch.kind}({', '.join(shown_items + dots)})"
 
 
 def _described(lazy: Lazy) -> str:
@@ -197,8 +277,6 @@ def _repr(self: Lazy) -> str:
 def _get_attribute(self: Lazy, name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(name)
-    from lineage.signatures import field_hint
-
     found, hint = field_hint(result_hint(self), name)
     if found:
         return Item(self, name, hint)
@@ -213,8 +291,11 @@ class _LazyAttributeError(LazyValueError, AttributeError):
 
 
 def _get_item(self: Lazy, key: Any) -> Any:
-    from lineage.signatures import item_hint
-
+    if isinstance(key, slice):
+        raise LazyValueError(
+            f"a call was sliced: this is {_described(self)}; nothing has run, so how many items there are is not known. "
+            "Slice in a node, or take items one by one"
+        )
     if isinstance(key, bool) or not isinstance(key, (int, str)):
         raise LazyValueError(
             f"this is {_described(self)}; nothing has run, so only fields known by an index or a name can be taken "
@@ -223,7 +304,7 @@ def _get_item(self: Lazy, key: Any) -> Any:
     found, hint = item_hint(result_hint(self), key)
     if not found:
         raise LazyValueError(
-            f"this is {_described(self)}, which has no lazy item {key!r}: only the items of tuples, lists, dicts "
+            f"this is {_described(self)}; nothing has run, and it has no lazy item {key!r}: only the items of tuples, lists, dicts "
             "and TypedDicts are. Take it in a node, or from lineage.compute(...)"
         )
     return Item(self, key, hint)
@@ -239,6 +320,34 @@ def _refusal(what: str, advice: str) -> Any:
     return refuse
 
 
+def _length(self: Lazy) -> int:
+    """Return how many items the value has, where its type says so: those of tuples and named tuples."""
+    length = known_length(result_hint(self))
+    if length is None:
+        raise LazyValueError(
+            f"a call was iterated or measured: this is {_described(self)}; nothing has run. {_MAP}"
+        )
+    return length
+
+
+def _iterate(self: Lazy) -> Iterator[Any]:
+    return iter([_get_item(self, position) for position in range(_length(self))])
+
+
+def _reverse(self: Lazy) -> Iterator[Any]:
+    return reversed(list(_iterate(self)))
+
+
+def _in_expression(self: Lazy, other: object = None, *_: object) -> NoReturn:
+    if isinstance(other, (str, bytes)):
+        what, advice = "a call was joined to text", _COMPUTE
+    elif isinstance(other, PurePath):
+        what, advice = "a call was used as a path", _IN_NODE
+    else:
+        what, advice = "a call was used as a number", _IN_NODE
+    raise LazyValueError(f"{what}: this is {_described(self)}; nothing has run. {advice}")
+
+
 def _compare(self: Lazy, other: object) -> bool:
     if isinstance(other, Lazy):
         return self is other
@@ -249,7 +358,7 @@ def _compare(self: Lazy, other: object) -> bool:
 
 
 def _differ(self: Lazy, other: object) -> bool:
-    return not _compare(self, other)
+    return not self == other
 
 
 _COMPUTE = "Use lineage.compute(...), or put the expression in a node"
@@ -262,7 +371,6 @@ _BRANCH = "Branch in a node, or in a function declared with @lineage.dynamic, wh
 
 _REFUSED = {
     "a call was used as a condition": (_BRANCH, ["__bool__"]),
-    "a call was iterated or measured": (_MAP, ["__iter__", "__len__", "__reversed__", "__length_hint__"]),
     "a call was searched with `in`": (_IN_NODE, ["__contains__"]),
     "a call was formatted as text": (_COMPUTE, ["__format__", "__bytes__"]),
     "a call was used as a number": (
@@ -270,15 +378,6 @@ _REFUSED = {
         [
             *("__int__", "__float__", "__complex__", "__index__", "__round__", "__trunc__", "__floor__", "__ceil__"),
             *("__neg__", "__pos__", "__abs__", "__invert__"),
-            *(
-                f"__{prefix}{name}__"
-                for prefix in ("", "r", "i")
-                for name in (
-                    *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow"),
-                    *("lshift", "rshift", "and", "or", "xor"),
-                )
-            ),
-            *("__divmod__", "__rdivmod__"),
         ],
     ),
     "a call was compared with a value": (_IN_NODE, ["__lt__", "__le__", "__gt__", "__ge__"]),
@@ -304,6 +403,14 @@ for _what, (_advice, _names) in _REFUSED.items():
     for _name in _names:
         setattr(Lazy, _name, _refusal(_what, _advice))
 
+_OPERATORS = (
+    *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "divmod", "pow"),
+    *("lshift", "rshift", "and", "or", "xor"),
+)
+for _name in _OPERATORS:
+    for _prefix in ("", "r") if _name == "divmod" else ("", "r", "i"):
+        setattr(Lazy, f"__{_prefix}{_name}__", _in_expression)
+
 Lazy.__eq__ = _compare  # type: ignore[method-assign]
 Lazy.__ne__ = _differ  # type: ignore[method-assign]
 Lazy.__hash__ = object.__hash__  # type: ignore[method-assign]
@@ -311,3 +418,6 @@ Lazy.__repr__ = _repr  # type: ignore[method-assign]
 Lazy.__str__ = _repr  # type: ignore[method-assign]
 Lazy.__getattr__ = _get_attribute  # type: ignore[attr-defined]
 Lazy.__getitem__ = _get_item  # type: ignore[attr-defined]
+Lazy.__iter__ = _iterate  # type: ignore[attr-defined]
+Lazy.__len__ = _length  # type: ignore[attr-defined]
+Lazy.__reversed__ = _reverse  # type: ignore[attr-defined]

@@ -12,15 +12,15 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast,
 import attrs
 
 from lineage import code
-from lineage.content.tree import Branch, Hole, Tree, holes
+from lineage.content.tree import Hole, Tree, holes
 from lineage.digest import Digest, digest_of
 from lineage.errors import DeclarationError, LazyValueError, UnstableIdentityError, WiringError
-from lineage.graph import Lazy, make_call, result_hint, shown, type_name
+from lineage.graph import Call, Lazy, make_call, shown, type_name
 from lineage.identity import digest_constant, freezer
 from lineage.options import Approx, Compare, Options, Resources, Retry
 from lineage.running import inside
 from lineage.signatures import Signature
-from lineage.wiring import check_value, misfit
+from lineage.wiring import brief, check_value, misfit_inside
 
 __all__ = ["Kind", "Node", "dynamic", "node", "sink"]
 
@@ -39,14 +39,14 @@ class Node(Generic[P, R]):
 
     def __init__(self, fn: Callable[P, R], options: Options, kind: Kind = "plain", name: str | None = None) -> None:
         _check_declaration(fn, name)
-        functools.update_wrapper(self, fn)
+        functools.update_wrapper(self, fn, updated=())
         self.fn = fn
         self.kind = kind
         self.given = options
         self.name = name or fn.__qualname__.rpartition("<locals>.")[2]
         self.signature = Signature(fn)
-        self._plain = tuple(set[type]() for _ in self.signature.names)
-        self._wired: dict[tuple[int, int], Any] = {}
+        self._known = [set[Any]() for _ in self.signature.names]
+        """For each parameter, the plain types and the nodes that are known to fit it."""
         self._code: code.CodeFingerprint | None = None
         self._digest: tuple[object, Digest] | None = None
 
@@ -66,11 +66,18 @@ class Node(Generic[P, R]):
             values = self.signature.bind(*args, **kwargs)
         except TypeError:
             raise self._misbound(args, kwargs) from None
-        for value, plain in zip(values, self._plain, strict=True):
-            if type(value) not in plain:
-                values = self._admit(values)
+        inputs: tuple[Hole, ...] = ()
+        for value, known in zip(values, self._known):
+            kind = type(value)
+            if kind is Call:
+                if value._lineage_node not in known:
+                    break
+                inputs += (value,)
+            elif kind not in known:
                 break
-        return cast(R, make_call(self, values))
+        else:
+            return cast(R, make_call(self, values, inputs))
+        return cast(R, make_call(self, self._admit(values)))
 
     # -- arguments
 
@@ -78,79 +85,45 @@ class Node(Generic[P, R]):
         return tuple(self._admit_one(position, value) for position, value in enumerate(values))
 
     def _admit_one(self, position: int, value: Any) -> Tree:
-        """Check one argument against its parameter and freeze it."""
-        if type(value) in self._plain[position]:
+        """Check one argument against its parameter and freeze it.
+
+        Raises:
+            WiringError: it doesn't fit.
+        """
+        if type(value) in self._known[position]:
             return cast(Tree, value)
-        if isinstance(value, Hole) and isinstance(value, Lazy):
-            self._check_lazy(position, value)
-            return value
         try:
             tree = freezer.freeze(value)
         except UnstableIdentityError as error:
-            raise WiringError(
-                f"{self._place(position)} can't be given this: {error}", node=self.name, parameter=self.signature.names[position]
-            ) from error
-        if isinstance(tree, Branch) and tree.digest is None:
-            self._check_nested(position, value)
-        else:
-            self._check_literal(position, value)
+            raise self._refused(position, f"can't be given this: {error}") from error
+        lazy = next((hole for hole in holes(tree) if isinstance(hole, Lazy)), None)
+        hint = self.signature.hints[position]
+        if lazy is None:
+            self._check_literal(position, value, hint)
+            return tree
+        if position in self.signature.unhashed:
+            raise self._refused(
+                position,
+                f"is Unhashed, so it can't be given `{shown(lazy)}`: what it holds would be no part of the key. "
+                "Give it a plain value",
+            )
+        reason = misfit_inside(value, hint)
+        if reason is not None:
+            raise self._refused(position, f"was given {reason}")
+        if type(value) is Call:
+            self._known[position].add(value._lineage_node)
         return tree
 
-    def _check_lazy(self, position: int, value: Lazy) -> None:
-        hint = result_hint(value)
-        verdict = self._wired.get((id(hint), position))
-        if verdict is not None and verdict[0] is hint:
-            return
-        if position in self.signature.unhashed:
-            raise WiringError(
-                f"{self._place(position)} is Unhashed, so it can't be given `{shown(value)}`: "
-                "what it holds would be no part of the key. Give it a plain value",
-                node=self.name,
-                parameter=self.signature.names[position],
-            )
-        reason = misfit(hint, self.signature.hints[position])
-        if reason is not None:
-            raise WiringError(
-                f"{self._place(position)} was given `{shown(value)}` -> {type_name(hint)}: {reason}",
-                node=self.name,
-                parameter=self.signature.names[position],
-            )
-        self._wired[id(hint), position] = (hint,)  # holding the hint keeps its id its own
-
-    def _check_nested(self, position: int, value: Any) -> None:
-        """Check a container that holds calls: item by item, where its declared type says what items are."""
-        from lineage.signatures import item_hint, split_annotated
-
-        hint, _ = split_annotated(self.signature.hints[position])
-        parts: list[tuple[int | str, Any]] = []
-        if isinstance(value, (list, tuple)):
-            parts = list(enumerate(value))
-        elif isinstance(value, dict):
-            parts = [(key, part) for key, part in value.items() if isinstance(key, str)]
-        if position in self.signature.unhashed:
-            self._check_lazy(position, next(h for h in holes(freezer.freeze(value)) if isinstance(h, Lazy)))
-        for key, part in parts:
-            found, item = item_hint(hint, key)
-            if found and isinstance(part, Lazy):
-                reason = misfit(result_hint(part), item)
-                if reason is not None:
-                    raise WiringError(
-                        f"{self._place(position)}, item {key!r}, was given `{shown(part)}`: {reason}",
-                        node=self.name,
-                        parameter=self.signature.names[position],
-                    )
-
-    def _check_literal(self, position: int, value: Any) -> None:
-        hint = self.signature.hints[position]
+    def _check_literal(self, position: int, value: Any, hint: Any) -> None:
         reason = check_value(value, hint, self._place(position))
         if reason is not None:
-            raise WiringError(
-                f"{self._place(position)} was given {_brief(value)}: {reason}",
-                node=self.name,
-                parameter=self.signature.names[position],
-            )
+            raise self._refused(position, f"was given {brief(value)}: {reason}")
         if type(value) in _SCALARS and isinstance(hint, type):
-            self._plain[position].add(type(value))
+            self._known[position].add(type(value))
+
+    def _refused(self, position: int, why: str) -> WiringError:
+        parameter = self.signature.names[position]
+        return WiringError(f"{self._place(position)} {why}", node=self.name, parameter=parameter)
 
     def _place(self, position: int) -> str:
         name = self.signature.names[position]
@@ -264,11 +237,6 @@ class Node(Generic[P, R]):
 
 
 _SCALARS = frozenset({int, str, float, bool, type(None)})
-
-
-def _brief(value: Any) -> str:
-    text = repr(value).replace("\n", " ")
-    return f"{text[:60]}{'…' if len(text) > 60 else ''} ({type(value).__qualname__})"
 
 
 def _check_declaration(fn: Any, name: str | None) -> None:

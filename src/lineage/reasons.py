@@ -7,7 +7,7 @@ from typing import Any
 
 from lineage.content.tree import Tree, digest_tree, holes
 from lineage.graph import Call
-from lineage.plan import NEEDED, Graph, Step
+from lineage.planning import NEEDED, Graph, Step
 
 __all__ = ["reason"]
 

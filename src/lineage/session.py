@@ -19,7 +19,7 @@ from lineage.codecs.plain import find_by_name
 from lineage.codecs.text import load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.content.tree import Hole, Tree, fill, holes
-from lineage.dataset import Dataset
+from lineage.datasets import Dataset
 from lineage.engine import Engine, Replan
 from lineage.errors import (
     CompositionError,
@@ -36,7 +36,7 @@ from lineage.files import Fingerprints
 from lineage.graph import Call, Pinned, result_hint, shown
 from lineage.identity import freezer, identify
 from lineage.node import Node
-from lineage.plan import FAILED, HIT, NEEDED, Graph, Step, call_key
+from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, call_key
 from lineage.progress import Progress
 from lineage.reasons import reason
 from lineage.records import Record
@@ -269,7 +269,7 @@ class Session:
                 if step.state == HIT:
                     engine.tell("hit", step)
             if work:
-                with progress, capture.capturing(), fixed_settings(_packages(graph)):
+                with progress, capture.capturing(), fixed_settings(_packages(graph), _cpus(graph)):
                     engine.carry_out()
             else:
                 engine.carry_out()
@@ -350,7 +350,7 @@ class Session:
             if not (engine._is_whole(step) if read else self.store.has(engine.graph.tree(step)))
         ]
         if broken:
-            with capture.capturing(), fixed_settings(_packages(engine.graph)):
+            with capture.capturing(), fixed_settings(_packages(engine.graph), _cpus(engine.graph)):
                 engine.repair(broken)
             self.store.index.flush()
             for step in broken:
@@ -479,6 +479,12 @@ def _origins(graph: Graph, tree: Tree) -> list[Step]:
 def _packages(graph: Graph) -> frozenset[str]:
     nodes = {id(step.node): step.node for step in graph.order if step.is_call}
     return frozenset(name for node in nodes.values() for name in node.packages())
+
+
+def _cpus(graph: Graph) -> int:
+    """Return the most cores that a node of the graph asks for."""
+    asked = [step.node.given.resources.cpus for step in graph.order if step.is_call and step.node.given.resources]
+    return max(1, int(max(asked, default=1)))
 
 
 def _nodes(refresh: Iterable[Any]) -> Iterator[Node[..., Any]]:

@@ -1,7 +1,8 @@
 """The settings under which nodes run, so that a result does not depend on the mood of a library.
 
 Since polars 2 `collect()` streams by default, and float aggregations then differ from run to run: nodes run with the in-memory
-engine. Matrix products differ between one and two BLAS threads: nodes run with one. Whoever uses numpy's or Python's
+engine. Matrix products differ between one and two BLAS threads: nodes run with one, and
+with as many OpenMP threads as their resources ask for (one by default). Whoever uses numpy's or Python's
 global generator without a seed gets one made from the call's key.
 """
 
@@ -24,8 +25,8 @@ _ENVIRONMENT = {
 
 
 @contextlib.contextmanager
-def fixed_settings(packages: frozenset[str]) -> Iterator[None]:
-    """Hold the settings while nodes that reach `packages` run, and put back what was there."""
+def fixed_settings(packages: frozenset[str], cpus: int = 1) -> Iterator[None]:
+    """Hold the settings while nodes that reach `packages` run on up to `cpus` cores, and put back what was there."""
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     os.environ.update(_ENVIRONMENT)
     with contextlib.ExitStack() as stack:
@@ -33,7 +34,7 @@ def fixed_settings(packages: frozenset[str]) -> Iterator[None]:
             if "polars" in packages or "polars" in sys.modules:
                 stack.enter_context(_in_memory_polars())
             if packages & {"numpy", "scipy", "scikit-learn"}:
-                stack.enter_context(_one_blas_thread())
+                stack.enter_context(_few_threads(cpus))
             yield
         finally:
             for name, value in before.items():
@@ -53,11 +54,12 @@ def _in_memory_polars() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_blas_thread() -> Iterator[None]:
+def _few_threads(cpus: int) -> Iterator[None]:
+    """Give BLAS one thread, whose number changes results, and OpenMP as many as were asked for."""
     import numpy  # noqa: F401  (its BLAS must be loaded to be limited)
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1, user_api="blas"):
+    with threadpool_limits(limits={"blas": 1, "openmp": cpus}):
         yield
 
 

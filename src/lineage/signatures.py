@@ -7,12 +7,22 @@ import inspect
 import sys
 import types
 import typing
+from collections import abc
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
 
-__all__ = ["Signature", "Unhashed", "field_hint", "item_hint", "split_annotated"]
+__all__ = [
+    "Signature",
+    "Unhashed",
+    "field_hint",
+    "fields_of",
+    "is_mapping",
+    "item_hint",
+    "known_length",
+    "split_annotated",
+]
 
 
 class Unhashed:
@@ -59,10 +69,9 @@ class Signature:
     @functools.cached_property
     def unhashed(self) -> frozenset[int]:
         """The positions of parameters marked `Unhashed`."""
+        hints = self._resolved
         return frozenset(
-            position
-            for position, hint in enumerate(self.hints)
-            if any(mark is Unhashed or isinstance(mark, Unhashed) for mark in split_annotated(hint)[1])
+            position for position, name in enumerate(self.names) if _is_unhashed(hints.get(name))
         )
 
     @functools.cached_property
@@ -83,6 +92,10 @@ class Signature:
             else:
                 args.append(value)
         return args, kwargs
+
+
+def _is_unhashed(hint: Any) -> bool:
+    return any(mark is Unhashed or isinstance(mark, Unhashed) for mark in split_annotated(hint)[1])
 
 
 def _binder(parameters: Mapping[str, inspect.Parameter]) -> Callable[..., tuple[Any, ...]]:
@@ -106,12 +119,12 @@ def _binder(parameters: Mapping[str, inspect.Parameter]) -> Callable[..., tuple[
             namespace[f"__default_{position}"] = parameter.default
             default = f"=__default_{position}"
         written.append(f"{star}{name}{default}")
-        values.append(f"dict(sorted({name}.items()))" if star == "**" else name)
+        values.append(f"__dict(__sorted({name}.items()))" if star == "**" else name)
         previous = kind
     if previous is inspect.Parameter.POSITIONAL_ONLY:
         written.append("/")
     result = ", ".join(values) + ("," if values else "")
-    namespace["__builtins__"] = {"dict": dict, "sorted": sorted}
+    namespace |= {"__builtins__": {}, "__dict": dict, "__sorted": sorted}
     exec(f"def bind({', '.join(written)}): return ({result})", namespace)
     return typing.cast(Callable[..., tuple[Any, ...]], namespace["bind"])
 
@@ -129,12 +142,14 @@ def _enclosing_locals(fn: Callable[..., Any]) -> Mapping[str, Any]:
 
 def _resolve(fn: Callable[..., Any], around: Mapping[str, Any]) -> dict[str, Any]:
     """Return the annotations of `fn` as types. A name that nobody can resolve counts as Any."""
-    cells = getattr(fn, "__closure__", None) or ()
-    names = {**around, **{n: _cell(c) for n, c in zip(fn.__code__.co_freevars, cells, strict=True)}}
+    plain: Any = inspect.unwrap(fn)
+    cells = getattr(plain, "__closure__", None) or ()
+    free = plain.__code__.co_freevars if cells else ()
+    names = {**around, **{name: _cell(cell) for name, cell in zip(free, cells, strict=True)}}
     try:
-        return typing.get_type_hints(fn, localns=names, include_extras=True)
+        return typing.get_type_hints(plain, localns=names, include_extras=True)
     except Exception:  # names under TYPE_CHECKING, and whatever an annotation does when it is evaluated
-        return {name: _one_hint(fn, hint, names) for name, hint in fn.__annotations__.items()}
+        return {name: _one_hint(plain, hint, names) for name, hint in plain.__annotations__.items()}
 
 
 def _one_hint(fn: Callable[..., Any], hint: Any, names: Mapping[str, Any]) -> Any:
@@ -159,12 +174,26 @@ def split_annotated(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     return hint, ()
 
 
+# -- fields and items of results
+
+
 def field_hint(hint: Any, name: str) -> tuple[bool, Any]:
     """Say whether results of type `hint` have a lazy field `name`, and its type."""
+    fields = fields_of(hint)
+    return name in fields, fields.get(name, Any)
+
+
+def fields_of(hint: Any) -> dict[str, Any]:
+    """Return the fields of an attrs class, a dataclass or a named tuple and their types; none for other types.
+
+    >>> from lineage.outcomes import Ok
+    >>> fields_of(Ok[int])
+    {'value': <class 'int'>}
+    """
     hint, _ = split_annotated(hint)
     cls = typing.get_origin(hint) or hint
-    if not isinstance(cls, type):
-        return False, Any
+    if not isinstance(cls, type) or cls is Any:
+        return {}
     names: Sequence[str] = ()
     if attrs.has(cls):
         names = [field.name for field in attrs.fields(cls)]
@@ -172,9 +201,24 @@ def field_hint(hint: Any, name: str) -> tuple[bool, Any]:
         names = list(cls.__dataclass_fields__)
     elif issubclass(cls, tuple):
         names = getattr(cls, "_fields", ())
-    if name not in names:
-        return False, Any
-    return True, _class_hints(cls).get(name, Any)
+    if not names:
+        return {}
+    hints = _class_hints(cls)
+    given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(hint), strict=False))
+    return {name: _substituted(hints.get(name, Any), given) for name in names}
+
+
+def _substituted(hint: Any, given: Mapping[Any, Any]) -> Any:
+    """Return `hint` with the arguments of a generic class in the places of its type variables."""
+    parameters = getattr(hint, "__parameters__", ())
+    if isinstance(hint, typing.TypeVar):
+        return given.get(hint, hint)
+    if not given or not parameters or isinstance(hint, type):
+        return hint
+    try:
+        return hint[tuple(given.get(parameter, parameter) for parameter in parameters)]
+    except TypeError:
+        return hint
 
 
 def item_hint(hint: Any, key: int | str) -> tuple[bool, Any]:
@@ -185,27 +229,59 @@ def item_hint(hint: Any, key: int | str) -> tuple[bool, Any]:
     origin, args = typing.get_origin(hint) or hint, typing.get_args(hint)
     if not isinstance(origin, type):
         return False, Any
-    if issubclass(origin, tuple) and isinstance(key, int):
-        return _tuple_item(origin, args, key)
-    if issubclass(origin, list) and isinstance(key, int):
-        return True, args[0] if args else Any
     if typing.is_typeddict(origin):
         hints = _class_hints(origin)
-        return key in hints, hints.get(str(key), Any)
-    if issubclass(origin, dict):
+        found = hints.get(str(key), Any)
+        if typing.get_origin(found) in (typing.Required, typing.NotRequired):
+            found = typing.get_args(found)[0]
+        return key in hints, found
+    if is_mapping(hint):
         return True, args[1] if len(args) == 2 else Any
+    if not isinstance(key, int):
+        return False, Any
+    if issubclass(origin, tuple):
+        return _tuple_item(hint, key)
+    if issubclass(origin, list) or origin in _SEQUENCES:
+        return True, args[0] if args else Any
     return False, Any
 
 
-def _tuple_item(origin: type, args: tuple[Any, ...], key: int) -> tuple[bool, Any]:
-    fields = getattr(origin, "_fields", None)
-    if fields is not None:
-        known = -len(fields) <= key < len(fields)
-        return known, _class_hints(origin).get(fields[key], Any) if known else Any
-    if not args or args[-1] is Ellipsis:
+_SEQUENCES = (abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable)
+
+
+def is_mapping(hint: Any) -> bool:
+    """Say whether the items of results of type `hint` are known by their keys."""
+    origin = typing.get_origin(hint) or hint
+    return isinstance(origin, type) and issubclass(origin, abc.Mapping) and origin is not Any
+
+
+def _tuple_item(hint: Any, key: int) -> tuple[bool, Any]:
+    length = known_length(hint)
+    args = typing.get_args(hint)
+    if length is None:
         return True, args[0] if args else Any
-    known = -len(args) <= key < len(args)
-    return known, args[key] if known else Any
+    if not -length <= key < length:
+        return False, Any
+    fields = fields_of(hint)
+    return True, list(fields.values())[key] if fields else args[key]
+
+
+def known_length(hint: Any) -> int | None:
+    """Return how many items results of type `hint` have: those of named tuples and of tuples of fixed length.
+
+    >>> known_length(tuple[int, str]), known_length(tuple[()]), known_length(tuple[int, ...])
+    (2, 0, None)
+    """
+    hint, _ = split_annotated(hint)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    cls = origin or hint
+    if not isinstance(cls, type) or not issubclass(cls, tuple):
+        return None
+    if hasattr(cls, "_fields"):
+        return len(cls._fields)
+    if origin is None or Ellipsis in args:
+        return None
+    return len(args)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -101,7 +101,7 @@ def in_process(source: str, cwd: Path, **environment: str) -> str:
     file = cwd / f"script{next(_numbers)}.py"
     file.write_text(textwrap.dedent(source))
     here = str(Path(__file__).parent)
-    path = os.pathsep.join([here, str(cwd), environment.pop("PYTHONPATH", "")])
+    path = os.pathsep.join([here, str(cwd), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, **environment, "PYTHONPATH": path}
     done = subprocess.run(
         [sys.executable, str(file)], cwd=cwd, env=environment, capture_output=True, text=True

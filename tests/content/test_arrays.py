@@ -142,6 +142,12 @@ def test_different_arrays_have_different_digests(name: str) -> None:
     assert digest_ndarray(one) != digest_ndarray(other)
 
 
+def test_what_is_under_a_mask_is_left_there() -> None:
+    masked = np.ma.array([1.0, 2.0], mask=[False, True])
+    digest_ndarray(masked)
+    assert masked.data.tolist() == [1.0, 2.0]
+
+
 def test_missing_strings_may_be_those_of_pandas() -> None:
     one = np.array(["a", pd.NA], STRING(na_object=pd.NA))
     other = np.array([pd.NA, "a"], STRING(na_object=pd.NA))
@@ -246,6 +252,7 @@ os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 
 PINNED = {
+    "two segments": (np.arange(2**20 + 1, dtype="<u4").astype("u1"), "a274bc79362bae1c"),
     "doubles": (CUBE, "98603dd80cf8a548"),
     "fields": (np.zeros(2, PACKED), "f15ba90e36a30eb3"),
     "strings": (np.array(["a", "b"], STRING()), "284894c6cdae0f48"),

@@ -8,10 +8,10 @@ differs between minor versions of Python, which are in every key anyway.
 from __future__ import annotations
 
 import dis
-import weakref
 from types import CodeType
 from typing import Any
 
+from lineage.code.memo import Memo
 from lineage.digest import Digest, digest_of
 
 __all__ = ["signature"]
@@ -24,18 +24,16 @@ _FLAGS = (
     0x04 | 0x08 | 0x20 | 0x80 | 0x100 | 0x200
 )  # *args, **kwargs, kinds of generator and coroutine
 
-_known: dict[int, tuple[weakref.ref[CodeType], Digest]] = {}
+_known: Memo[Digest] = Memo()
 
 
 def signature(code: CodeType) -> Digest:
     """Digest what `code` does. Equal for code that differs in lines, docstrings or names of locals only."""
-    known = _known.get(id(code))
-    if known is not None and known[0]() is code:
-        return known[1]
-    digest = digest_of("bytecode", repr(_describe(code)).encode("utf-8", "surrogatepass"))
-    key = id(code)
-    _known[key] = (weakref.ref(code, lambda _: _known.pop(key, None)), digest)
-    return digest
+    known = _known.get(code)
+    if known is not None:
+        return known
+    described = repr(_describe(code)).encode("utf-8", "surrogatepass")
+    return _known.put(code, digest_of("bytecode", described))
 
 
 def _describe(code: CodeType) -> tuple[Any, ...]:
@@ -93,7 +91,8 @@ def _argument(
     code: CodeType,
     instruction: dis.Instruction,
     index: int,
-    places: dict[int, int], locals_: dict[str, str]
+    places: dict[int, int],
+    locals_: dict[str, str],
 ) -> object:
     if instruction.arg is None:
         return None

@@ -11,6 +11,7 @@ import inspect
 import types
 from typing import Any
 
+from lineage.code.facts import fact
 from lineage.code.guards import MISSING
 from lineage.code.origin import Origin, origin_of_module_name
 
@@ -40,15 +41,12 @@ _VOLATILE = frozenset(
         "__annotate__",
         "__annotate_func__",
         "__conditional_annotations__",
-        "__subclasshook__",
         "__protocol_attrs__",
         "_is_protocol",
         "_is_runtime_protocol",
         "__non_callable_proto_members__",
         "__classcell__",
-        "__match_args__",
         "__attrs_post_init_called__",
-        "__class_getitem__",
     ]
 )
 _ENUM_MADE = frozenset(
@@ -72,6 +70,14 @@ _ENUM_MADE = frozenset(
         "_boundary_",
         "_inverted_",
         "__new_member__",
+    ]
+)
+_MEMBER_MADE = frozenset(["_value_", "_name_", "__objclass__", "_sort_order_"])
+_ATTRS_MADE = frozenset(
+    [
+        *("__init__", "__attrs_init__", "__repr__", "__eq__", "__ne__", "__lt__", "__le__"),
+        *("__gt__", "__ge__", "__hash__", "__setattr__", "__delattr__", "__replace__"),
+        *("__getstate__", "__setstate__", "__getattr__"),
     ]
 )
 _TUPLE_MADE = frozenset(
@@ -141,11 +147,15 @@ def class_items(cls: type) -> list[tuple[str, object]]:
     """Return the named items that make up `cls`, in an order that moving them about does not change."""
     items: list[tuple[str, object]] = [("qualname", cls.__qualname__), ("metaclass", type(cls))]
     items += [(f"base {index}", base) for index, base in enumerate(cls.__bases__)]
+    bases = vars(cls).get("__orig_bases__", ())
+    items += [(f"generic base {index}", base) for index, base in enumerate(bases)]
     items += _annotations(cls)
     items += _fields(cls)
     if is_enum(cls):
         members: Any = cls
-        items += [(f"member {name}", m._value_) for name, m in members.__members__.items()]
+        for name, member in members.__members__.items():
+            state = {key: kept for key, kept in vars(member).items() if key not in _MEMBER_MADE}
+            items += [(f"member {name}", member._value_), (f"state {name}", state)]
     items += [
         (f"attribute {name}", member)
         for name, member in sorted(vars(cls).items())
@@ -188,6 +198,12 @@ def _plain_text(annotation: object) -> str:
 
 def _fields(cls: type) -> list[tuple[str, object]]:
     items: list[tuple[str, object]] = []
+    getter: Any = vars(cls).get("__getattr__")
+    if _file_of(getter).startswith(
+        "<attrs generated"
+    ):  # holds the cached properties of slotted classes
+        items += sorted(getter.__globals__.get("cached_properties", {}).items())
+        items.append(("__getattr__", getter.__globals__.get("original_getattr")))
     attributes = vars(cls).get("__attrs_attrs__")
     for index, field in enumerate(attributes or ()):
         for option in _ATTRS_OPTIONS:
@@ -231,23 +247,26 @@ def _is_made(cls: type, name: str, member: object) -> bool:
         return True
     if name.startswith("__pydantic_") and name != "__pydantic_fields__":
         return True
-    code = getattr(member, "__code__", None) or getattr(
-        getattr(member, "__wrapped__", None), "__code__", None
-    )
-    file = getattr(code, "co_filename", "")
+    file = _file_of(member)
     if file.startswith("<attrs generated"):
         return True
     if "__dataclass_params__" in vars(cls) and name in _DATACLASS_MADE:
-        return file in ("<string>", "") or _is_standard(member)
+        return file == "<string>" or member is None or _is_standard(member)
     if is_enum(cls):
         members: Any = cls
         if name in members.__members__ or isinstance(member, enum.property):
             return not isinstance(member, enum.property) or name in members.__members__
         return name in _ENUM_MADE and _is_standard_or_data(member)
     if _is_named_tuple(cls) and name in _TUPLE_MADE | set(vars(cls)["_fields"]):
-        return True
+        return name != "__repr__" or _is_standard(member)
     # attrs puts None or its own functions in the places of methods that a class does not get
-    return "__attrs_attrs__" in vars(cls) and _is_standard(member)
+    made = name in _ATTRS_MADE and (member is None or _is_standard(member))
+    return made and "__attrs_attrs__" in vars(cls)
+
+
+def _file_of(member: Any) -> str:
+    code = fact(member, "__code__") or fact(fact(member, "__wrapped__"), "__code__")
+    return str(fact(code, "co_filename") or "")
 
 
 def _is_standard(member: object) -> bool:

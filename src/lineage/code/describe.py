@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from types import FunctionType, ModuleType
+from typing import Any
 
 from lineage.code.body import Body
 from lineage.code.bytecode import signature
-from lineage.code.classes import class_items
+from lineage.code.classes import class_items, is_enum
 from lineage.code.effects import effects_of
 from lineage.code.facts import own
 from lineage.code.guards import MISSING
@@ -40,7 +41,10 @@ def _function(walk: Walk, label: str, fn: FunctionType) -> Digest:
     if module is not None and vars(module) is fn.__globals__:
         walk.visit_module(module, label)
     body = Body(walk, label, Resolver.of(fn, walk.guards), file)
-    bindings = body.follow(scan(fn.__code__))
+    bindings = list(body.follow(scan(fn.__code__)))
+    wrapped = fn.__dict__.get("__wrapped__")
+    if wrapped is not None:  # a decorator may keep what it wraps where no name leads to it
+        bindings += [b"__wrapped__", walk.item(wrapped, label, "__wrapped__", tolerant=True)]
     defaults = _defaults(walk, label, fn)
     return digest_of("function", own, name, *bindings, b"defaults", *defaults)
 
@@ -62,14 +66,19 @@ def _defaults(walk: Walk, label: str, fn: FunctionType) -> list[bytes]:
 
 
 def _class(walk: Walk, label: str, cls: type) -> Digest:
-    walk.guards.members(vars(cls))
+    walk.guards.class_(cls)
+    if is_enum(cls):
+        members: Any = cls
+        for member in members:
+            walk.guards.members(vars(member))
     module = module_named(cls.__module__)
     if module is not None:
         walk.visit_module(module, label)
     # the metaclass of a package fills a class with its own machinery: what of that has no identity counts by its type,
     # and the text of the class is taken in besides
     origins = [origin_of_module_name(base.__module__) for base in (type(cls), *cls.__bases__)]
-    tolerant = Origin.PACKAGE in origins
+    made_elsewhere = origin_of_module_name(cls.__module__) is not Origin.PROJECT
+    tolerant = Origin.PACKAGE in origins or made_elsewhere
     parts: list[bytes] = []
     for name, value in class_items(cls):
         parts += [name.encode("utf-8", "surrogatepass"), walk.item(value, label, name, tolerant)]
@@ -130,7 +139,8 @@ def _instance(walk: Walk, label: str, thing: object) -> Digest:
         if hasattr(thing, name)
     }
     state = own(thing)
-    if not slots and not hasattr(thing, "__dict__"):
+    theirs = origin_of_module_name(type(thing).__module__) is not Origin.PROJECT
+    if not slots and not state and (theirs or not hasattr(thing, "__dict__")):
         walk.refuse_value(thing, label)
     walk.guards.check(lambda: [id(getattr(thing, name, None)) for name in slots])
     parts = [walk.item(type(thing), label, "type"), walk.item(state, label, "state")]

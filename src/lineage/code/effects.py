@@ -15,12 +15,14 @@ from typing import Any
 
 import attrs
 
+from lineage.code.facts import fact
 from lineage.code.normalise import statements_digest
 from lineage.code.origin import (
     Origin,
     file_of_module,
     module_named,
     origin_of_module,
+    origin_of_module_name,
 )
 from lineage.code.source import source_file
 from lineage.digest import Digest
@@ -134,8 +136,23 @@ class _Finder:
             self.compound(node, [node.body])
         elif isinstance(node, ast.For | ast.While):
             self.compound(node, [node.body, node.orelse])
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            self.definition(node)
         elif not self.is_binding(node):
             self.statements.append(node)
+
+    def definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        """Take a definition that a package's decorator registers (`@pl.api.register_dataframe_namespace`).
+
+        It is reached without its name from then on, so it counts as if it had been passed in a call.
+        """
+        for decorator in node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            owner = vars(self.module).get(_root(called))
+            if _SETTER.match(_last_name(called)) and _is_packaged(owner):
+                name = ast.Name(node.name, ast.Load())
+                for value in (decorator, name):
+                    self.statements.append(ast.fix_missing_locations(ast.Expr(value)))
 
     def compound(self, node: ast.stmt, blocks: list[list[ast.stmt]]) -> None:
         """Take a conditional whole, if there is any effect in it."""
@@ -162,8 +179,6 @@ class _Finder:
                 self.imports[name] = None
 
     def is_binding(self, node: ast.stmt) -> bool:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            return True
         if isinstance(node, ast.Pass | ast.Assert | ast.Global):
             return True
         if isinstance(node, ast.Assign | ast.Delete):
@@ -203,6 +218,13 @@ def _is_ours(owner: Any) -> bool:
         return True
     module = sys.modules.get(str(name))
     return module is None or origin_of_module(module) in (Origin.PROJECT, Origin.LINEAGE)
+
+
+def _is_packaged(owner: Any) -> bool:
+    if isinstance(owner, ModuleType):
+        return origin_of_module(owner) is Origin.PACKAGE
+    name = fact(owner, "__module__") or type(owner).__module__
+    return origin_of_module_name(str(name)) is Origin.PACKAGE
 
 
 def _is_plain(target: ast.expr) -> bool:

@@ -53,6 +53,7 @@ class Guards:
         self._functions: dict[int, tuple[Any, ...]] = {}
         self._cells: dict[int, tuple[CellType, object]] = {}
         self._members: dict[int, tuple[Mapping[Any, object], list[Any], list[object]]] = {}
+        self._classes: dict[int, tuple[type, tuple[type, ...]]] = {}
         self._values: list[tuple[Callable[[], Digest], Digest]] = []
         self._sources: dict[str, Stamp | None] = {}
         self._files: dict[str, FileState] = {}
@@ -69,6 +70,11 @@ class Guards:
 
     def cell(self, cell: CellType) -> None:
         self._cells[id(cell)] = (cell, cell_contents(cell))
+
+    def class_(self, cls: type) -> None:
+        """Everything in `cls` was seen, and its bases."""
+        self._classes[id(cls)] = (cls, cls.__bases__)
+        self.members(vars(cls))
 
     def members(self, namespace: Mapping[Any, object]) -> None:
         """Everything in `namespace` was seen: a class, a registry."""
@@ -100,6 +106,9 @@ class Guards:
                 return False
         for cell, contents in self._cells.values():
             if cell_contents(cell) is not contents:
+                return False
+        for cls, bases in self._classes.values():
+            if cls.__bases__ is not bases:
                 return False
         for members, names, values in self._members.values():
             if list(members) != names or [*map(id, members.values())] != [*map(id, values)]:

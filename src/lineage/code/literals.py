@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
+from types import ModuleType
 from typing import Any
 
 from lineage.code.facts import fact
 from lineage.code.guards import MISSING
+from lineage.code.origin import file_of_module, module_named
 from lineage.code.resolve import Found, Resolver
 from lineage.code.symbols import Attribute, Const, Operation, Result, Symbol, Value
 
@@ -24,6 +26,7 @@ _READERS = {
     "polars": ("read_", "scan_"),
     "pandas": ("read_",),
     "numpy": ("load", "genfromtxt", "fromfile", "memmap", "fromregex"),
+    "ctypes": ("CDLL",),
     "pyarrow": ("read_", "memory_map", "input_stream"),
 }
 _NOT_FILES = ("read_sql", "read_database", "read_clipboard", "read_gbq")
@@ -83,6 +86,17 @@ def _evaluate(symbol: Symbol, resolver: Resolver) -> Any:
     return MISSING
 
 
+def _is_resources(function: object) -> bool:
+    owner = str(fact(function, "__module__"))
+    return fact(function, "__name__") == "files" and owner.startswith("importlib")
+
+
+def _resources(package: object) -> Any:
+    module = module_named(package) or package
+    file = file_of_module(module) if isinstance(module, ModuleType) else None
+    return pathlib.Path(file).parent if file is not None else MISSING
+
+
 def _operate(operator: str, left: Any, right: Any) -> Any:
     if operator == "/" and isinstance(left, pathlib.PurePath) and isinstance(right, str):
         return left / right
@@ -105,6 +119,8 @@ def _call(symbol: Result, resolver: Resolver) -> Any:
     if function is MISSING:
         found = resolver.resolve(symbol.function)
         function = found.value if found is not None else MISSING
+        if _is_resources(function):
+            return _resources(arguments[0])
         known = _JOINERS | _PATHS
         if not callable(function) or not any(function is one for one in known):
             return MISSING

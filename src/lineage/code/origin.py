@@ -97,7 +97,9 @@ def origin_of_module_name(name: str | None) -> Origin:
     module = module_named(name)
     if module is not None:
         return origin_of_module(module)
-    top = (name or "").partition(".")[0]
+    top = (
+        name.partition(".")[0] if isinstance(name, str) else ""
+    )  # compiled classes may hide theirs
     if top in sys.stdlib_module_names:
         return Origin.STDLIB
     parent = module_named(top)
@@ -115,6 +117,8 @@ def origin_of_code(fn: FunctionType, code: CodeType | None = None) -> Origin:
     file = (code or fn.__code__).co_filename
     if file.startswith("<frozen "):
         return Origin.STDLIB
+    if file.startswith("<@beartype"):
+        return Origin.PACKAGE  # a wrapper that it generates in the name of what it wraps
     if file.startswith("<"):
         return origin_of_module_name(fn.__globals__.get("__name__"))
     return origin_of_file(file)

@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from lineage.code.bytecode import signature
 from lineage.code.facts import fact, own, static
 from lineage.code.guards import MISSING, cell_contents
 from lineage.code.origin import Origin, module_named, origin_of_code, origin_of_module_name
@@ -114,16 +115,15 @@ def _function_parts(fn: types.FunctionType) -> Parts | None:
         return _single_dispatch(fn, registry)
     if address_of(fn) is not None:
         return None
-    if fn.__closure__ is None and not fn.__dict__ and not fn.__defaults__:
+    if not (fn.__closure__ or fn.__dict__ or fn.__defaults__ or fn.__kwdefaults__):
         return None
-    items: list[tuple[str, object]] = [
-        ("code", f"{fn.__globals__.get('__name__')}.{fn.__code__.co_qualname}")
-    ]
+    items: list[tuple[str, object]] = [("code", signature(fn.__code__))]
     if "__wrapped__" in fn.__dict__:
         items.append(("wrapped", fn.__dict__["__wrapped__"]))
     for name, cell in zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True):
         items.append((f"cell {name}", cell_contents(cell)))
     items += [(f"default {index}", value) for index, value in enumerate(fn.__defaults__ or ())]
+    items += [(f"default {name}", value) for name, value in (fn.__kwdefaults__ or {}).items()]
     return Parts("wrapper", _named(fn), tuple(items), tolerant=True)
 
 
@@ -196,7 +196,7 @@ def _type_variable(value: Any) -> Parts:
 _CACHE = type(functools.lru_cache(lambda: None))
 _GENERICS = (
     types.GenericAlias,
-    getattr(typing, "_BaseGenericAlias"),
+    *(base for base in type(typing.Annotated[int, 0]).__mro__ if base.__module__ == "typing"),
     types.UnionType,
 )
 _KINDS: tuple[tuple[Any, Callable[[Any], Parts | None]], ...] = (

@@ -220,9 +220,13 @@ class Resolver:
 
     def item(self, symbol: Item) -> Found | None:
         base = self.resolve(symbol.base)
-        if base is not None and base.value is sys.modules and isinstance(symbol.key, Const):
+        if base is None or base.value is not sys.modules:
+            return None
+        if isinstance(symbol.key, Const):
             return self.module(str(symbol.key.value), 0, True)
-        return None
+        key = self.resolve(symbol.key)
+        known = key is not None and isinstance(key.value, str)
+        return self.module(key.value, 0, True) if key is not None and known else None
 
 
 _IMPORTERS = (importlib.import_module, builtins.__import__)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import dis
 import sys
-import weakref
 from collections.abc import Iterable
 from types import CodeType
 
+from lineage.code.memo import Memo
 from lineage.code.scopes import DATA, Scope, attribute_of, deep, expand_event
 from lineage.code.symbols import (
     UNKNOWN,
@@ -122,14 +122,14 @@ _COUNTED = (
 )
 _TWO_LOCALS = ("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW")
 
-_known: dict[int, tuple[weakref.ref[CodeType], Scan]] = {}
+_known: Memo[Scan] = Memo()
 
 
 def scan(code: CodeType) -> Scan:
     """Return what `code` and the code nested in it do with names, in order."""
-    known = _known.get(id(code))
-    if known is not None and known[0]() is code:
-        return known[1]
+    known = _known.get(code)
+    if known is not None:
+        return known
     scopes: list[Scope] = []
     waiting: list[tuple[CodeType, Scope | None]] = [(code, None)]
     while waiting:
@@ -140,10 +140,7 @@ def scan(code: CodeType) -> Scan:
         waiting.extend((const, scope) for const in reversed(nested))
     expanded = (expand_event(event, scopes) for scope in scopes for event in scope.events)
     events = tuple(event for event in expanded if not _idle(event))
-    key = id(code)
-    found = Scan(code, events)
-    _known[key] = (weakref.ref(code, lambda _: _known.pop(key, None)), found)
-    return found
+    return _known.put(code, Scan(events))
 
 
 def _idle(event: Event) -> bool:

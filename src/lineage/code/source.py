@@ -14,7 +14,6 @@ import textwrap
 import time
 import tokenize
 import warnings
-import weakref
 from collections.abc import Iterator
 from types import CodeType, FunctionType
 from typing import Any
@@ -22,6 +21,7 @@ from typing import Any
 import attrs
 
 from lineage.code.bytecode import signature
+from lineage.code.memo import Memo
 from lineage.code.normalise import definition_digest, statements_digest
 from lineage.digest import Digest, digest_of
 from lineage.errors import StaleCodeError
@@ -204,7 +204,7 @@ def _decoded(file: str) -> str:
         return stream.read()
 
 
-_found: dict[int, tuple[weakref.ref[CodeType], object, Definition | None]] = {}
+_found: Memo[tuple[object, Definition | None]] = Memo()
 
 
 def definition_of(fn: FunctionType) -> Definition | None:
@@ -216,15 +216,14 @@ def definition_of(fn: FunctionType) -> Definition | None:
     code = fn.__code__
     file = file_of_code(fn)
     stamp: object = stamp_of(file)
-    known = _found.get(id(code))
-    if known is not None and known[0]() is code and known[1] == stamp:
-        return known[2]
+    known = _found.get(code)
+    if known is not None and known[0] == stamp:
+        return known[1]
     source = source_file(file, fn.__globals__)
     definition = source.find(code) if source is not None else None
     if definition is None and stamp is not None:
         _refuse_if_stale(fn, file)
-    key = id(code)
-    _found[key] = (weakref.ref(code, lambda _: _found.pop(key, None)), stamp, definition)
+    _found.put(code, (stamp, definition))
     return definition
 
 

@@ -6,8 +6,6 @@ the result of a call. A `Value` is the set of symbols that a place may hold; UNK
 
 from __future__ import annotations
 
-from types import CodeType
-
 import attrs
 
 __all__ = [
@@ -169,5 +167,4 @@ Event = Use | Call | Subscript | Stored | Imported | GlobalStore
 class Scan:
     """All that the bytecode of one function and the code nested in it does with names, in order."""
 
-    code: CodeType
     events: tuple[Event, ...]

@@ -139,7 +139,8 @@ class Walk:
 
     def _reach_class(self, cls: type, parent: str) -> str:
         name = f"{cls.__module__}.{cls.__qualname__}"
-        if origin_of_module_name(cls.__module__) is not Origin.PROJECT:
+        foreign = origin_of_module_name(cls.__module__) is not Origin.PROJECT
+        if foreign and not (cls.__flags__ & _HEAP_TYPE and address_of(cls) is None):
             return self._refer(cls, self.foreign(name))
         compiled = self._compiled(cls.__module__)
         if compiled:
@@ -172,7 +173,9 @@ class Walk:
 
     def _reach_parts(self, thing: object, parts: Parts, parent: str) -> str:
         if isinstance(thing, FunctionType):
-            self.foreign(str(thing.__globals__.get("__name__", "")))
+            owner = str(thing.__globals__.get("__name__", ""))
+            if origin_of_module_name(owner) is not Origin.PROJECT:
+                self.foreign(owner)
         if parts.kind == "compiled":
             self.dispatchers.append(thing)
             self.foreign(type(thing).__module__)
@@ -266,14 +269,14 @@ class Walk:
             return digest_of("reference", self.reach(thing, parent).encode())
 
         def again() -> Digest:
-            return self.digest_constant(value, self._seen)
+            return self._digest(value, self._seen)
 
         try:
-            digest = self.digest_constant(value, meet)
+            digest = self._digest(value, meet)
             if met:
                 for thing in sorted(met, key=_order):
                     self.reach(thing, parent)
-                digest = self.digest_constant(value, refer)
+                digest = self._digest(value, refer)
         except UnstableIdentityError as error:
             if "chain" in error.facts:
                 raise
@@ -281,6 +284,15 @@ class Walk:
         if not is_fixed(value):
             self.guards.value(again, digest)
         return digest
+
+    def _digest(self, value: object, identify: Callable[[object], Digest]) -> Digest:
+        digest = self.digest_constant(value, identify)
+        kind = type(value)
+        if is_fixed(value) or origin_of_module_name(kind.__module__) is not Origin.PROJECT:
+            return digest
+        return digest_of(
+            "instance", identify(kind), digest
+        )  # a subclass of dict is more than a dict
 
     def refuse_value(self, value: object, parent: str) -> None:
         raise self._unstable(self.chain(parent), None, value)
@@ -416,4 +428,5 @@ def _foreign_name(value: object) -> str | None:
     return None
 
 
+_HEAP_TYPE = 1 << 9  # made at run time: such a class may have been made by theirs out of ours
 _NATIVE = ("builtin_function_or_method", "cython_function_or_method", "method_descriptor")

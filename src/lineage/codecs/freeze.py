@@ -12,6 +12,7 @@ import dataclasses
 import enum
 import functools
 import types
+import typing
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -329,6 +330,7 @@ _CONTAINERS: dict[type, Callable[[_Walk, Any], Tree]] = {
     slice: _frozen_slice,
     functools.partial: _frozen_partial,
     Failed: lambda walk, value: failed_leaf(value),
+    typing.ForwardRef: lambda walk, value: Atom("name", value.__forward_arg__),
     _State: _freeze_state,
     _Named: lambda walk, value: Atom("name", value.name),
 }

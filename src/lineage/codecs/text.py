@@ -41,7 +41,7 @@ def _plain(tree: Tree) -> Any:
             plain["t"] = tree.text
     elif isinstance(tree, Leaf):
         plain = {"l": tree.kind, "d": tree.content.hex()}
-        if tree.family == "failed":
+        if tree.family in ("failed", "file"):
             plain["m"] = tree.info
     elif isinstance(tree, Atom):
         plain = {"a": tree.kind, "x": tree.text}

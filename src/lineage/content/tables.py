@@ -15,6 +15,7 @@ from __future__ import annotations
 import ctypes
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -99,10 +100,10 @@ def digest_array(array: pa.Array | pa.ChunkedArray) -> Digest:
 
 
 def _refuse_twins(names: Sequence[str]) -> None:
-    for name in names:
-        if names.count(name) > 1:
+    for name, times in Counter(names).items():
+        if times > 1:
             raise UnstableIdentityError(
-                f"two columns are named {name!r}; give them names of their own", column=name
+                f"{times} columns are named {name!r}; give each a name of its own", column=name
             )
 
 
@@ -349,21 +350,17 @@ class _Stream:
 
 
 class _Validity:
-    """Nothing while all rows are valid; then their number, and a byte for each row that follows."""
+    """Nothing up to the first null; then a byte for each row. How many rows there are is known."""
 
     def __init__(self) -> None:
-        self._before = 0
         self._stream: _Stream | None = None
 
     def add(self, rows: int, valid: _Bools | None) -> None:
         if self._stream is None:
-            first = rows if valid is None else int(valid.argmin())
-            self._before += first
             if valid is None:
                 return
             self._stream = _Stream()
-            self._stream.write(np.array(self._before, "<i8"))
-            rows, valid = rows - first, valid[first:]
+            valid = valid[int(valid.argmin()) :]
         self._stream.write(np.ones(rows, np.bool_) if valid is None else valid)
 
     def digest(self) -> bytes:

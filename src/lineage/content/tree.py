@@ -75,9 +75,10 @@ class Leaf:
     def family(self) -> str:
         return self.kind.partition(":")[0]
 
-    def stored(self) -> Leaf:
-        """Return this leaf without its live value."""
-        return Leaf(self.kind, self.content, info=self.info, code=self.code)
+    @property
+    def is_inline(self) -> bool:
+        """Say whether the tree's own text says all of it, so that it needs no object."""
+        return self.family in ("code", "failed", "file")
 
     def viewed_as(self, kind: str) -> Leaf:
         return Leaf(kind, self.content, value=self.value, info=self.info, code=self.code)

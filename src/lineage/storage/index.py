@@ -1,20 +1,28 @@
 """The index of the default store: one SQLite file in WAL mode, written in groups.
 
-A write opens a transaction, which stays open for up to `GROUP_SECONDS` or `GROUP_ROWS` and is then committed by a
-background thread, after the objects it speaks of are durable. While it is open no other process can write, so that what
-it reads back is already what will hold: the first record of a key wins, in this process and in all others. A kill loses
-the group that was open and nothing else.
+A write opens a transaction, which stays open for up to `GROUP_SECONDS` or `GROUP_ROWS`, or until another process wants
+to write, and is then committed by a background thread, after the objects it speaks of are durable. While it is open no
+other process can write, so that what it reads back is already what will hold: the first record of a key wins, in this
+process and in all others. A kill loses the group that was open and nothing else.
+
+A group that can't be committed (a full disk) is gone, and with it the numbers of its executions: every run that was
+under way can write no more, and says why. A new run may try again.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
 import sqlite3
+import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from attrs import asdict
 
@@ -23,12 +31,16 @@ from lineage.digest import Digest
 from lineage.errors import ReadOnlyStoreError, StoreError
 from lineage.records import Execution, Record, Run
 from lineage.storage.base import Recipe
+from lineage.storage.objects import explained
 from lineage.storage.schema import prepare
+from lineage.storage.turns import Turns
 
 __all__ = ["SqliteIndex"]
 
 GROUP_SECONDS = 0.05
 GROUP_ROWS = 2000
+LOOK_SECONDS = 0.005
+"""So often a process with an open group looks whether another one waits to write."""
 _CHUNK = 500
 _RECORD = "e.id, e.call_key, e.result, e.value, e.relies_on"
 _EXECUTION = (
@@ -45,39 +57,83 @@ class SqliteIndex:
         self.path = path
         self.writable = writable
         self._before_commit = before_commit
-        self._lock = threading.RLock()
         self._rows = 0
-        self._open = False
-        self._failure: Exception | None = None
-        self._wake = threading.Event()
         self._closed = False
+        self._runs: set[int] = set()
+        self._lost: dict[int, StoreError] = {}
+        self._failure: StoreError | None = None
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
+        self._turns: Turns | None = None
+        self._begin_anew()
+        self._db: Any = self._connect()
+        _opened.add(self)
+
+    def _begin_anew(self) -> None:
+        """Set what a forked child can't take over: locks, threads, an open group and what was read in it."""
+        self._lock = threading.RLock()
+        self._wake = threading.Event()
         self._writer: threading.Thread | None = None
+        self._open = False
         self._nodes: dict[str, int] = {}
         self._codes: dict[bytes, int] = {}
-        self._db = self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        if self.writable:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            uri = f"file:{_quoted(self.path)}"
-        else:
-            uri = f"file:{_quoted(self.path)}?mode=ro"
         try:
-            db = sqlite3.connect(
-                uri, uri=True, timeout=60, isolation_level=None, check_same_thread=False, cached_statements=256
-            )
-            if self.writable:
+            return self._connect_to_write() if self.writable else self._connect_to_read()
+        except OSError as error:
+            raise explained(error, self.path.parent) from error
+        except sqlite3.Error as error:
+            raise self._explained(error, "opened") from error
+
+    def _connect_to_write(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        turns = Turns(self.path.parent)
+        turns.take()  # changing the journal mode waits for nobody
+        try:
+            db = _open(self.path)
+            try:
                 db.execute("PRAGMA journal_mode=WAL")
                 db.execute("PRAGMA synchronous=FULL")
                 db.execute("PRAGMA wal_autocheckpoint=20000")
-            db.execute("PRAGMA cache_size=-65536")
-            prepare(db, writable=self.writable)
-        except sqlite3.DatabaseError as error:
-            raise StoreError(
-                f"the index {self.path} can't be opened: {error}. If it is damaged, move it aside: "
-                "the objects stay, and what is asked for is computed again"
-            ) from error
+                prepare(db, writable=True)
+            except BaseException:
+                db.close()
+                raise
+        except BaseException:
+            turns.close()
+            raise
+        turns.give()
+        self._turns = turns
         return db
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        """Open the index where it lies or, where SQLite can't make the file by which readers of a WAL agree, a copy."""
+        if not self.path.exists():
+            raise StoreError(f"there is no store in {self.path.parent}, and none can be made there")
+        try:
+            return _open_to_read(self.path, "?mode=ro")
+        except sqlite3.OperationalError:
+            self._copy = tempfile.TemporaryDirectory(prefix="lineage-index-", ignore_cleanup_errors=True)
+            return _open_to_read(_copied(self.path, Path(self._copy.name)))
+
+    def _explained(self, error: Exception, what: str) -> StoreError:
+        if isinstance(error, StoreError):
+            return error
+        if isinstance(error, OSError):
+            return explained(error, self.path.parent)
+        name = getattr(error, "sqlite_errorname", "") or ""
+        if name.startswith("SQLITE_FULL") or name == "SQLITE_IOERR_WRITE":
+            return explained(OSError(errno.ENOSPC, str(error)), self.path.parent)
+        if name.startswith(("SQLITE_READONLY", "SQLITE_PERM")):
+            return ReadOnlyStoreError(f"the index {self.path} can't be written: {error}")
+        if name in ("SQLITE_NOTADB", "SQLITE_CORRUPT") or "malformed" in str(error):
+            return StoreError(
+                f"the index {self.path} is damaged: {error}. Move it aside: the objects stay, and what is asked for "
+                "is computed again"
+            )
+        if "closed database" in str(error):
+            return StoreError(f"the store in {self.path.parent} is closed; open a session on it again")
+        return StoreError(f"the index {self.path} can't be {what}: {error}")
 
     # -- look-ups
 
@@ -93,7 +149,7 @@ class SqliteIndex:
             for start in range(0, len(keys), _CHUNK):
                 part = keys[start : start + _CHUNK]
                 marks = ",".join("?" * len(part))
-                rows = self._db.execute(
+                rows = self._all(
                     f"SELECT k.key, {_RECORD} FROM {table} k JOIN executions e ON e.id = k.execution "
                     f"WHERE k.key IN ({marks})",
                     part,
@@ -111,8 +167,7 @@ class SqliteIndex:
         return {} if row is None else dict(json.loads(row[0]))
 
     def generations(self) -> dict[Digest, int]:
-        with self._lock:
-            return dict(self._db.execute("SELECT recipe, number FROM generations").fetchall())
+        return dict(self._all("SELECT recipe, number FROM generations"))
 
     def code(self, code: Digest) -> str | None:
         row = self._one("SELECT leaves FROM codes WHERE digest = ?", code)
@@ -135,14 +190,13 @@ class SqliteIndex:
         return None if row is None else _record(row)
 
     def execution(self, number: int) -> dict[str, Any]:
-        with self._lock:
-            cursor = self._db.execute(
-                "SELECT e.*, n.name AS node_name, c.digest AS code_digest FROM executions e "
-                "JOIN nodes n ON n.id = e.node JOIN codes c ON c.id = e.code WHERE e.id = ?",
-                (number,),
-            )
-            row = cursor.fetchone()
-            return {} if row is None else dict(zip((d[0] for d in cursor.description), row, strict=True))
+        found = self._all(
+            "SELECT e.*, n.name AS node_name, c.digest AS code_digest FROM executions e "
+            "JOIN nodes n ON n.id = e.node JOIN codes c ON c.id = e.code WHERE e.id = ?",
+            (number,),
+            named=True,
+        )
+        return found[0] if found else {}
 
     def stamp(self, path: str) -> tuple[str, Digest] | None:
         row = self._one("SELECT stamp, digest FROM stamps WHERE path = ?", path)
@@ -163,41 +217,56 @@ class SqliteIndex:
         return None if row is None else _record(row)
 
     def runs(self, limit: int) -> Iterable[Run]:
-        with self._lock:
-            rows = self._db.execute(
-                "SELECT id, name, started, finished, status, user, host, roots, counts, facts FROM runs "
-                "ORDER BY id DESC LIMIT ?",
-                (limit,),
-            ).fetchall()
+        rows = self._all(
+            "SELECT id, name, started, finished, status, user, host, roots, counts, facts FROM runs "
+            "ORDER BY id DESC LIMIT ?",
+            (limit,),
+        )
         return [Run(*row[:8], counts=json.loads(row[8]), facts=json.loads(row[9])) for row in rows]
 
     def _one(self, statement: str, *values: Any) -> Any:
         with self._lock:
-            return self._db.execute(statement, values).fetchone()
+            try:
+                return self._db.execute(statement, values).fetchone()
+            except sqlite3.Error as error:
+                raise self._explained(error, "read") from error
+
+    def _all(self, statement: str, values: Sequence[Any] = (), *, named: bool = False) -> list[Any]:
+        with self._lock:
+            try:
+                cursor = self._db.execute(statement, values)
+                rows: list[Any] = cursor.fetchall()
+            except sqlite3.Error as error:
+                raise self._explained(error, "read") from error
+        if named:
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in rows]
+        return rows
 
     # -- writes
 
     def record(
         self, execution: Execution, recipe: Recipe | None, run: int, *, replace: bool = False
     ) -> Record:
+        assert execution.result is not None
+        assert execution.value is not None
         with self._lock:
-            self._begin()
-            number = self._insert(execution, run, "ok")
-            verb = "REPLACE" if replace else "IGNORE"
-            added = self._db.execute(
-                f"INSERT OR {verb} INTO calls VALUES (?, ?)", (execution.call_key, number)
-            )
-            if added.rowcount == 1:
-                assert execution.result is not None
-                assert execution.value is not None
-                winner = Record(
-                    number, execution.call_key, execution.result, execution.value, execution.relies_on
-                )
-            else:
-                winner = self.by_call([execution.call_key])[execution.call_key]
-                self._note_loser(number, execution, winner)
-            if recipe is not None:
-                self._link(recipe, winner.execution, run)
+            self._begin(run)
+            try:
+                number = self._insert(execution, run, "ok")
+                verb = "REPLACE" if replace else "IGNORE"
+                added = self._db.execute(f"INSERT OR {verb} INTO calls VALUES (?, ?)", (execution.call_key, number))
+                if added.rowcount == 1:
+                    winner = Record(
+                        number, execution.call_key, execution.result, execution.value, execution.relies_on
+                    )
+                else:
+                    winner = self.by_call([execution.call_key])[execution.call_key]
+                    self._note_loser(number, execution, winner)
+                if recipe is not None:
+                    self._link(recipe, winner.execution, run)
+            except sqlite3.Error as error:
+                self._lose(error)
             self._wrote(3)
             return winner
 
@@ -210,15 +279,21 @@ class SqliteIndex:
 
     def failed(self, execution: Execution, run: int) -> int:
         with self._lock:
-            self._begin()
-            number = self._insert(execution, run, "failed")
+            self._begin(run)
+            try:
+                number = self._insert(execution, run, "failed")
+            except sqlite3.Error as error:
+                self._lose(error)
             self._wrote(1)
             return number
 
     def link(self, recipe: Recipe, record: Record, run: int) -> None:
         with self._lock:
-            self._begin()
-            self._link(recipe, record.execution, run)
+            self._begin(run)
+            try:
+                self._link(recipe, record.execution, run)
+            except sqlite3.Error as error:
+                self._lose(error)
             self._wrote(1)
 
     def add_manifest(self, content: Digest, manifest: Manifest, info: Mapping[str, Any]) -> None:
@@ -238,8 +313,7 @@ class SqliteIndex:
 
     def forget_recipes(self, execution: int) -> None:
         with self._lock:
-            rows = self._db.execute("SELECT key, base FROM recipes WHERE execution = ?", (execution,)).fetchall()
-            for key, base in rows:
+            for key, base in self._all("SELECT key, base FROM recipes WHERE execution = ?", (execution,)):
                 self.raise_generation(base or key)
                 self._write("DELETE FROM recipes WHERE key = ?", key)
 
@@ -263,21 +337,24 @@ class SqliteIndex:
 
     def begin_run(self, name: str, user: str, host: str, roots: str, facts: Mapping[str, Any]) -> int:
         with self._lock:
-            self._begin()
-            cursor = self._db.execute(
+            self._failure = None
+            number: int = self._write(
                 "INSERT INTO runs (name, started, status, user, host, roots, counts, facts) "
                 "VALUES (?, ?, 'running', ?, ?, ?, '{}', ?)",
-                (name, time.time(), user, host, roots, json.dumps(dict(facts))),
-            )
-            self._wrote(1)
-            assert cursor.lastrowid is not None
-            return cursor.lastrowid
+                name, time.time(), user, host, roots, json.dumps(dict(facts)),
+            ).lastrowid  # fmt: skip
+            self._runs.add(number)
+            self._lost.pop(number, None)
+            return number
 
     def end_run(self, run: int, status: str, counts: Mapping[str, int], facts: Mapping[str, Any]) -> None:
-        self._write(
-            "UPDATE runs SET finished = ?, status = ?, counts = ?, facts = ? WHERE id = ?",
-            time.time(), status, json.dumps(dict(counts)), json.dumps(dict(facts)), run,
-        )  # fmt: skip
+        with self._lock:
+            self._begin(run)
+            self._runs.discard(run)
+            self._write(
+                "UPDATE runs SET finished = ?, status = ?, counts = ?, facts = ? WHERE id = ?",
+                time.time(), status, json.dumps(dict(counts)), json.dumps(dict(facts)), run,
+            )  # fmt: skip
 
     def _insert(self, execution: Execution, run: int, status: str) -> int:
         side = execution.side
@@ -304,29 +381,37 @@ class SqliteIndex:
     def _link(self, recipe: Recipe, execution: int, run: int) -> None:
         self._db.execute("INSERT OR REPLACE INTO recipes VALUES (?, ?, ?, ?)", (*recipe, execution, run))
 
-    def _write(self, statement: str, *values: Any) -> None:
+    def _write(self, statement: str, *values: Any) -> sqlite3.Cursor:
         with self._lock:
             self._begin()
-            self._db.execute(statement, values)
+            try:
+                cursor: sqlite3.Cursor = self._db.execute(statement, values)
+            except sqlite3.Error as error:
+                self._lose(error)
             self._wrote(1)
+            return cursor
 
     # -- groups
 
-    def _begin(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+    def _begin(self, run: int | None = None) -> None:
+        if self._failure is not None or run in self._lost:
+            self._raise(run)
+        if self._open:
+            return
         if not self.writable:
             raise ReadOnlyStoreError(f"the store at {self.path.parent} is read-only, so nothing can be recorded there")
-        if not self._open:
-            try:
-                self._db.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                raise StoreError(f"the index {self.path} can't be written: {error}") from error
-            self._open = True
-            if self._writer is None:
-                self._writer = threading.Thread(target=self._commit_groups, name="lineage-index", daemon=True)
-                self._writer.start()
-            self._wake.set()
+        if self._turns is not None:
+            self._turns.take()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except (sqlite3.Error, StoreError) as error:
+            self._let_go()
+            raise self._explained(error, "written") from error
+        self._open = True
+        if self._writer is None:
+            self._writer = threading.Thread(target=self._commit_groups, name="lineage-index", daemon=True)
+            self._writer.start()
+        self._wake.set()
 
     def _wrote(self, rows: int) -> None:
         self._rows += rows
@@ -337,42 +422,59 @@ class SqliteIndex:
         """Commit the open group, if any, once its objects are durable."""
         with self._lock:
             if self._failure is not None:
-                raise self._failure
+                self._raise(None)
             if not self._open:
                 return
             try:
                 self._before_commit()
                 self._db.execute("COMMIT")
-            except (sqlite3.Error, OSError) as error:
-                self._roll_back()
-                self._failure = StoreError(
-                    f"the index {self.path} can't be written: {error}. The last group of records is lost; "
-                    "what it held is computed again"
-                )
-                raise self._failure from error
-            self._open = False
-            self._rows = 0
+            except (sqlite3.Error, OSError, StoreError) as error:
+                self._lose(error)
+            self._let_go()
 
-    def _roll_back(self) -> None:
+    def _lose(self, error: Exception) -> NoReturn:
+        """Give the open group up: what it held is computed again, by a run that begins after this one."""
         try:
             self._db.execute("ROLLBACK")
-        except sqlite3.Error:
+        except (sqlite3.Error, StoreError):
             pass  # the engine has rolled back already
-        self._open = False
-        self._rows = 0
+        self._let_go()
         self._nodes.clear()
         self._codes.clear()
+        found = self._explained(error, "written")
+        found.message += ". The last group of records is lost; what it held is computed again"
+        self._lost |= dict.fromkeys(self._runs, found)
+        raise found from error
+
+    def _let_go(self) -> None:
+        self._open = False
+        self._rows = 0
+        if self._turns is not None:
+            self._turns.give()
+
+    def _raise(self, run: int | None) -> NoReturn:
+        """Raise what went wrong: once to whoever comes first, and to a run that it befell every time."""
+        error = self._lost.get(run) if run is not None else None
+        error = error or self._failure
+        assert error is not None
+        self._failure = None
+        raise type(error)(error.message, **error.facts)
 
     def _commit_groups(self) -> None:
-        while not self._closed:
-            self._wake.wait()
-            self._wake.clear()
-            time.sleep(GROUP_SECONDS)
+        wake = self._wake
+        while not self._closed and wake is self._wake:
+            wake.wait()
+            wake.clear()
+            until = time.monotonic() + GROUP_SECONDS
+            while time.monotonic() < until and not self._closed:
+                time.sleep(LOOK_SECONDS)
+                if self._turns is not None and self._turns.is_wanted():
+                    break
             try:
                 if not self._closed:
                     self.flush()
-            except StoreError:
-                pass  # kept in `_failure`: the next write raises it
+            except StoreError as error:
+                self._failure = error  # the next write raises it
 
     def close(self) -> None:
         with self._lock:
@@ -384,6 +486,93 @@ class SqliteIndex:
                 self._closed = True
                 self._wake.set()
                 self._db.close()
+                if self._turns is not None:
+                    self._turns.close()
+                    self._turns = None
+                if self._copy is not None:
+                    self._copy.cleanup()
+
+    # -- forks
+
+    def _forked(self) -> None:
+        """Leave the connection, its open group and its turn to the parent; open anew when something is asked."""
+        if self._closed:
+            return
+        _abandoned.append(self._db)
+        if self._turns is not None:
+            self._turns.close()
+            self._turns = None
+        self._begin_anew()
+        self._rows = 0
+        self._runs.clear()
+        self._db = _Unopened(self)
+
+    def _reopen(self) -> sqlite3.Connection:
+        self._db = self._connect()
+        return self._db  # type: ignore[no-any-return]
+
+
+class _Unopened:
+    """Stands for the connection of a forked child until it is used: SQLite's must not be carried across a fork."""
+
+    def __init__(self, index: SqliteIndex) -> None:
+        self._index = index
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        return self._index._reopen().execute(*arguments)
+
+    def close(self) -> None: ...
+
+
+_opened: weakref.WeakSet[SqliteIndex] = weakref.WeakSet()
+_abandoned: list[Any] = []
+"""Connections of a parent process: closing or freeing them in a child would damage the parent's."""
+
+
+def _leave_to_parent() -> None:
+    for index in list(_opened):
+        index._forked()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _open(path: Path, options: str = "") -> sqlite3.Connection:
+    db = sqlite3.connect(
+        f"file:{_quoted(path)}{options}",
+        uri=True, timeout=60, isolation_level=None, check_same_thread=False, cached_statements=256,
+    )  # fmt: skip
+    db.execute("PRAGMA cache_size=-65536")
+    return db
+
+
+def _open_to_read(path: Path, options: str = "") -> sqlite3.Connection:
+    db = _open(path, options)
+    try:
+        prepare(db, writable=False)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """Copy an index and its log, in one moment of theirs, and return where the copy is."""
+    log = path.with_name(path.name + "-wal")
+    for _ in range(20):
+        before = _stamps(path, log)
+        for source in (path, log):
+            target = folder / source.name
+            target.unlink(missing_ok=True)
+            if source.exists():
+                shutil.copyfile(source, target)
+        if _stamps(path, log) == before:
+            return folder / path.name
+    raise StoreError(f"the index {path} is being written by somebody else all the time; try again")
+
+
+def _stamps(*paths: Path) -> list[tuple[int, int] | None]:
+    return [(path.stat().st_size, path.stat().st_mtime_ns) if path.exists() else None for path in paths]
 
 
 def _quoted(path: Path) -> str:

@@ -14,7 +14,7 @@ from lineage.codecs.paths import digest_file
 from lineage.digest import Digest, short
 from lineage.errors import CorruptObjectError, ObjectMissingError, ReadOnlyStoreError, StoreError
 
-__all__ = ["LocalObjects", "Verify"]
+__all__ = ["LocalObjects", "Verify", "explained"]
 
 Verify = Literal["always", "first", "never"]
 """When the bytes of an object are checked: at each read, at the first read of each process, or never."""
@@ -24,34 +24,40 @@ class LocalObjects:
     """`folder/ab/cdef…`, written under a temporary name, synced, made read-only and moved into place."""
 
     def __init__(self, folder: Path, *, verify: Verify = "first") -> None:
+        if verify not in ("always", "first", "never"):
+            raise ValueError(f"verify is 'always', 'first' or 'never', not {verify!r}")
         self.folder = folder
         self.verify = verify
+        # Sets whose single operations are atomic: no lock, which a forked child might inherit locked.
         self._checked: set[Digest] = set()
         self._unsynced: set[Path] = set()
-        self._lock = threading.Lock()
 
     def put(self, data: bytes) -> Digest:
         digest = Digest(blake3(data).digest())
-        if not self.has(digest):
+        if self._is_there(digest):
+            return digest
+        try:
             temporary = self.temporary()
             try:
                 temporary.write_bytes(data)
                 self._move(temporary, digest)
-            except OSError as error:
+            except BaseException:
                 temporary.unlink(missing_ok=True)
-                raise _explained(error, self.folder) from error
+                raise
+        except OSError as error:
+            raise explained(error, self.folder) from error
         return digest
 
     def put_file(self, path: Path) -> Digest:
-        digest = digest_file(path)
-        if self.has(digest):
-            path.unlink()
-            return digest
         try:
-            self._move(path, digest)
+            digest = digest_file(path)
+            if self._is_there(digest):
+                path.unlink()
+            else:
+                self._move(path, digest)
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise _explained(error, self.folder) from error
+            raise explained(error, self.folder) from error
         return digest
 
     def has(self, digest: Digest) -> bool:
@@ -59,61 +65,93 @@ class LocalObjects:
 
     def path(self, digest: Digest) -> Path:
         place = self._place(digest)
-        if not place.exists():
+        try:
+            if self.verify == "always" or (self.verify == "first" and digest not in self._checked):
+                self._check(place, digest)
+            else:
+                place.stat()
+        except FileNotFoundError:
             raise ObjectMissingError(
                 f"object {short(digest)} is gone from {self.folder}; materialise what needs it again",
                 digest=digest,
-            )
-        if self.verify == "always" or (self.verify == "first" and digest not in self._checked):
-            self._check(place, digest)
+            ) from None
+        except OSError as error:
+            raise StoreError(f"object {short(digest)} in {self.folder} can't be read: {error}") from error
         return place
 
     def get(self, digest: Digest) -> bytes:
-        return self.path(digest).read_bytes()
+        try:
+            return self.path(digest).read_bytes()
+        except OSError as error:
+            raise StoreError(f"object {short(digest)} in {self.folder} can't be read: {error}") from error
 
     def sync(self) -> None:
-        with self._lock:
-            folders, self._unsynced = self._unsynced, set()
-        for folder in folders:
-            _sync_folder(folder)
+        while True:
+            try:
+                folder = self._unsynced.pop()
+            except KeyError:
+                return
+            try:
+                _sync_folder(folder)
+            except OSError as error:
+                self._unsynced.add(folder)
+                raise explained(error, self.folder) from error
 
     def temporary(self) -> Path:
-        """Return a new name beside the objects, on their filesystem."""
+        """Return a new name beside the objects, on their filesystem. It begins with the number of this process."""
         folder = self.folder.parent / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{os.getpid()}-{threading.get_ident()}-{os.urandom(6).hex()}"
 
+    def set_aside(self, digest: Digest) -> CorruptObjectError:
+        """Move a damaged object out of the way, and return the error that says so."""
+        place = self._place(digest)
+        aside: Path | None = self.folder.parent / "damaged"
+        try:
+            assert aside is not None
+            aside.mkdir(exist_ok=True)
+            os.replace(place, aside / digest.hex())
+        except FileNotFoundError:
+            pass  # another process was first
+        except OSError:
+            aside = None  # a read-only store keeps it where it is
+        self._checked.discard(digest)
+        return CorruptObjectError(
+            f"object {short(digest)} is not what was stored"
+            + (f"; it was set aside in {aside}. " if aside is not None else ". ")
+            + "Materialise what needs it again",
+            digest=digest,
+        )
+
     def _place(self, digest: Digest) -> Path:
         name = digest.hex()
         return self.folder / name[:2] / name[2:]
+
+    def _is_there(self, digest: Digest) -> bool:
+        place = self._place(digest)
+        if not place.exists():
+            return False
+        self._note(place.parent)  # whoever put it may not have made it durable yet
+        return True
 
     def _move(self, source: Path, digest: Digest) -> None:
         place = self._place(digest)
         with source.open("rb+") as file:
             os.fsync(file.fileno())
         source.chmod(0o444)
-        fresh = not place.parent.exists()
-        place.parent.mkdir(parents=True, exist_ok=True)
+        if not place.parent.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._note(self.folder)
         os.replace(source, place)
-        with self._lock:
-            self._checked.add(digest)
-            self._unsynced.add(place.parent)
-            if fresh:
-                self._unsynced.add(self.folder)
+        self._checked.add(digest)
+        self._note(place.parent)
+
+    def _note(self, folder: Path) -> None:
+        self._unsynced.add(folder)
 
     def _check(self, place: Path, digest: Digest) -> None:
         if digest_file(place) != digest:
-            aside = self.folder.parent / "damaged"
-            try:
-                aside.mkdir(exist_ok=True)
-                os.replace(place, aside / digest.hex())
-            except OSError:
-                aside = self.folder  # a read-only store keeps it where it is
-            raise CorruptObjectError(
-                f"object {short(digest)} is not what was stored; it was set aside in {aside}. "
-                "Materialise what needs it again",
-                digest=digest,
-            )
+            raise self.set_aside(digest)
         self._checked.add(digest)
 
 
@@ -125,7 +163,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _explained(error: OSError, folder: Path) -> StoreError:
+def explained(error: OSError, folder: Path) -> StoreError:
+    """Return what an error of the operating system means to somebody who only wanted a result kept."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(
             f"no space left for the store in {folder}. Free some, or point LINEAGE_STORE elsewhere; "

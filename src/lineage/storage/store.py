@@ -64,11 +64,9 @@ class Store:
         return sum(self._keep(leaf) for leaf in leaves(tree))
 
     def _keep(self, leaf: Leaf) -> int:
-        if leaf.family == "failed":
-            return 0
-        if leaf.family == "code":
-            if leaf.value is not None:
-                check_importable(leaf.value)
+        if leaf.family == "code" and leaf.value is not None:
+            check_importable(leaf.value)
+        if leaf.is_inline:
             return 0
         known = self.index.manifest(leaf.content)
         if known is not None and all(self.objects.has(blob.digest) for blob in known.blobs):
@@ -143,7 +141,7 @@ class Store:
     def has(self, tree: Tree) -> bool:
         """Say whether every object of `tree` is there (not whether it is whole: reading finds out)."""
         for leaf in leaves(tree):
-            if leaf.family in ("failed", "code"):
+            if leaf.is_inline:
                 continue
             manifest = self.index.manifest(leaf.content)
             if manifest is None or not all(self.objects.has(blob.digest) for blob in manifest.blobs):

@@ -222,7 +222,7 @@ def _dictionary(draw: _Draw, type: pa.DataType, held: Sequence[Any]) -> pa.Array
     by_code = draw(st.booleans())
     mask = np.array([by_code and value is None for value in held], np.bool_)
     indices = pa.array(np.array(codes, draw(st.sampled_from(["u1", "i4", "i8"]))), mask=mask)
-    return pa.DictionaryArray.from_arrays(indices, draw(_plain(type, [words[k] for k in order])))
+    return pa.DictionaryArray.from_arrays(indices, draw(_encoded(type, [words[k] for k in order])))
 
 
 @st.composite

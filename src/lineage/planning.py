@@ -10,6 +10,7 @@ A hit stands only where nothing in its past is decided anew in the same plan: on
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -101,7 +102,7 @@ class Graph:
         self.now = time.time()
         self.steps: dict[Digest, Step] = {}
         self.order: list[Step] = []
-        self.needed: list[Step] = []
+        self.needed: deque[Step] = deque()
         self._by_hole: dict[int, Step] = {}
         self._holes: list[Hole] = []
         self._code: dict[int, tuple[Digest, bytes]] = {}

@@ -1,0 +1,450 @@
+"""What is measured, of whom, and how it is laid out. Each function returns figures for the record and sheets to show."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import asdict, field, frozen
+
+import fill_index
+from harness import HERE, Harness, Phase, Samples, WrongAnswerError, same_answer
+from report import Sheet, duration, size, times
+
+__all__ = ["FULL", "MEASUREMENTS", "QUICK", "Found", "Sizes", "Target"]
+
+
+@frozen
+class Sizes:
+    """How much of each thing. `QUICK` shows that the harness works; its figures mean nothing."""
+
+    chain: int = 1_000
+    map: int = 10_000
+    index: int = 1_000_000
+    build: int = 1_000_000
+    driver: int = 100_000
+    rows: int = 20_000_000
+    imports: int = 15
+
+
+FULL = Sizes()
+QUICK = Sizes(chain=50, map=100, index=20_000, build=20_000, driver=500, rows=200_000, imports=3)
+
+
+@frozen
+class Target:
+    """A promise of the design, and what came of it."""
+
+    name: str
+    promised: str
+    measured: str
+    kept: bool
+
+
+@frozen
+class Found:
+    """What a measurement gave: figures for the record, sheets to show, promises to check."""
+
+    figures: Any
+    sheets: Sequence[Sheet] = ()
+    targets: Sequence[Target] = field(factory=list)
+
+
+NAMES = {
+    "lineage": "lineage",
+    "redun": "redun",
+    "joblib": "joblib.Memory",
+    "hamilton": "Hamilton",
+    "parquet": "by hand, parquet",
+    "arrow": "by hand, Arrow file",
+    "none": "no cache",
+}
+PEERS = ("joblib", "redun", "hamilton")
+
+
+def _target(
+    name: str, limit: float, value: float | None, show: Callable[[float | None], str]
+) -> list[Target]:
+    if value is None:
+        return []
+    return [Target(name, f"< {show(limit)}", show(value), value < limit)]
+
+
+def _record(found: Mapping[str, Samples]) -> dict[str, Any]:
+    return {tool: asdict(samples) for tool, samples in found.items()}
+
+
+# -- trivial calls: chain, map, full index
+
+
+def chain(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
+    """1,000 calls, each made from the one before."""
+    found = _calls(harness, tools, "chain", sizes.chain, sizes.chain)
+    return Found(_record(found), [_calls_sheet("chain", sizes.chain, found)])
+
+
+def map_(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
+    """10,000 calls beside each other."""
+    found = _calls(harness, tools, "fan", sizes.map, _sum(sizes.map))
+    return Found(
+        _record(found), [_calls_sheet("map", sizes.map, found)], _map_targets(found, sizes)
+    )
+
+
+def _map_targets(found: Mapping[str, Samples], sizes: Sizes) -> list[Target]:
+    if "lineage" not in found:
+        return []
+    cold, cached = (found["lineage"].median(phase, "seconds") for phase in ("cold", "cached"))
+    targets = _target("a new trivial call, recorded", 50e-6, cold and cold / sizes.map, duration)
+    return targets + _target("a cached map of 10,000, after import", 0.1, cached, duration)
+
+
+def _sum(count: int, y: int = 7) -> int:
+    return count * (count - 1) // 2 + y * count
+
+
+def _calls(
+    harness: Harness, tools: Sequence[str], workload: str, count: int, answer: int
+) -> dict[str, Samples]:
+    phases = [
+        Phase("cold", workload, count, answer=answer, executed=count),
+        Phase("cached", workload, count, answer=answer, executed=count),
+    ]
+    found = harness.measure([f"calls_{tool}" for tool in tools], lambda _: phases)
+    return {pipeline.removeprefix("calls_"): samples for pipeline, samples in found.items()}
+
+
+def _calls_sheet(title: str, count: int, found: Mapping[str, Samples]) -> Sheet:
+    columns = [
+        "",
+        "cold",
+        "a call",
+        "ratio",
+        "cached",
+        "a call",
+        "ratio",
+        "import",
+        "peak memory",
+        "on disk",
+        "times",
+    ]
+    base = found.get("lineage") or Samples("")
+    rows = []
+    for tool, samples in found.items():
+        cold, cached = samples.median("cold", "seconds"), samples.median("cached", "seconds")
+        rows.append(
+            [
+                NAMES[tool],
+                duration(cold), duration(cold and cold / count), times(cold, base.median("cold", "seconds")),
+                duration(cached), duration(cached and cached / count), times(cached, base.median("cached", "seconds")),
+                duration(samples.median("cached", "import")),
+                size(samples.median("cold", "peak")),
+                size(samples.median("cached", "disk")),
+                str(len(samples.phases.get("cached", ()))),
+            ]
+        )  # fmt: skip
+    title = f"{title}: {count:,} trivial calls, recorded on disk; then again in a new process"
+    return Sheet(title, columns, rows, _why(found))
+
+
+def full_index(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
+    """New calls, and cached ones, where the index holds a million."""
+    if "lineage" not in tools:
+        return Found({})
+    template = harness.work / "template"
+    facts = _full_template(harness, sizes, template)
+    try:
+        phases = [
+            Phase("cold", "fan", sizes.map, answer=_sum(sizes.map)),
+            Phase("cached", "fan", sizes.map, answer=_sum(sizes.map)),
+        ]
+        found = harness.measure(
+            ["calls_lineage"], lambda _: phases, lambda _, store: shutil.copytree(template, store)
+        )
+    finally:
+        shutil.rmtree(template, ignore_errors=True)
+    samples = found["calls_lineage"]
+    cold, cached = samples.median("cold", "seconds"), samples.median("cached", "seconds")
+    rows = [
+        [f"lineage, {facts['rows']:,} calls in the index", duration(cold), duration(cold and cold / sizes.map),
+         duration(cached), duration(cached and cached / sizes.map), size(samples.median("cold", "disk"))]
+    ]  # fmt: skip
+    title = f"full index: {sizes.map:,} trivial calls beside those that are there"
+    sheet = Sheet(
+        title,
+        ["", "cold", "a call", "cached", "a call", "on disk"],
+        rows,
+        _why({"lineage": samples}),
+    )
+    name = "a new trivial call, a million in the index"
+    targets = _target(name, 50e-6, cold and cold / sizes.map, duration)
+    return Found({"lineage": asdict(samples), "filling": facts}, [sheet], targets)
+
+
+def _full_template(harness: Harness, sizes: Sizes, template: Path) -> dict[str, Any]:
+    shutil.rmtree(template, ignore_errors=True)
+    with harness.folder() as folder:
+        count = max(100, sizes.index // 1000)
+        harness.run(
+            "calls_lineage", Phase("template", "template", count, answer=_sum(count, 8)), folder
+        )
+        began = time.perf_counter()
+        tables = fill_index.fill(folder / "store" / "index.sqlite", sizes.index // count)
+        took = time.perf_counter() - began
+        shutil.move(folder / "store", template)
+    return {"tables": tables, "rows": tables["executions"], "seconds": took}
+
+
+def _why(found: Mapping[str, Samples]) -> list[str]:
+    return [
+        f"{NAMES.get(tool, tool)}: {samples.skipped}."
+        for tool, samples in found.items()
+        if samples.skipped
+    ]
+
+
+# -- building
+
+
+def build(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
+    """Calls that are built and held, in a list and as one chain; and the memory of a driver that runs them."""
+    able = [tool for tool in ("lineage", "redun") if tool in tools]
+
+    def phases_of(pipeline: str) -> list[Phase]:
+        traced = max(1000, sizes.build // 10)
+        phases = [Phase("list", "build", sizes.build), Phase("traced", "build_traced", traced)]
+        if pipeline == "calls_lineage":
+            phases.append(Phase("chain", "build_chain", sizes.build))
+            phases.append(Phase("driver", "fan", sizes.driver, answer=_sum(sizes.driver)))
+        return phases
+
+    measured = harness.measure([f"calls_{tool}" for tool in able], phases_of)
+    found = {pipeline.removeprefix("calls_"): samples for pipeline, samples in measured.items()}
+    rows, notes, targets = [], _why(found), []
+    for tool, samples in found.items():
+        seconds, held = samples.median("list", "seconds"), samples.median("list", "held")
+        traced = samples.median("traced", "held")
+        per_call = traced and traced / max(1000, sizes.build // 10)
+        chained, freed = samples.median("chain", "seconds"), samples.median("chain", "freed")
+        peak, start = (
+            samples.median("driver", "peak"),
+            samples.median("driver", "memory_after_import"),
+        )
+        running = peak and start and (peak - start) / sizes.driver
+        rows.append(
+            [
+                NAMES[tool],
+                duration(seconds and seconds / sizes.build), size(per_call), size(held),
+                duration(chained and chained / sizes.build), duration(freed), size(running),
+            ]
+        )  # fmt: skip
+        if tool == "lineage":
+            targets += _target("building a call", 5e-6, seconds and seconds / sizes.build, duration)
+            targets += _target("memory of a built call", 500, per_call, size)
+            targets += _target(
+                "a million built calls", 2**30, held and held * 1e6 / sizes.build, size
+            )
+    columns = [
+        "",
+        "a call",
+        "bytes a call",
+        f"{sizes.build:,} held",
+        "in a chain",
+        "chain freed",
+        "a call, running",
+    ]
+    notes.append(
+        "Bytes a call: what Python allocates (tracemalloc), arguments included. Held: growth of the resident set. "
+        f"Running: growth of the peak while a map of {sizes.driver:,} is computed, per call."
+    )
+    return Found(
+        _record(found),
+        [Sheet(f"build: {sizes.build:,} calls, nothing run", columns, rows, notes)],
+        targets,
+    )
+
+
+# -- a table
+
+
+def table(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
+    """A table of 20 M rows x 7 columns: made, aggregated over two columns; again; and with a changed consumer."""
+    chosen = ["lineage", "parquet", "arrow", "none", *(tool for tool in PEERS if tool in tools)]
+    phases = [
+        Phase("cold", "run", sizes.rows),
+        Phase("cached", "run", sizes.rows),
+        Phase("changed", "run", sizes.rows, changed=True),
+    ]
+    found = harness.measure([f"table_{tool}" for tool in chosen], lambda _: phases)
+    named = {pipeline.removeprefix("table_"): samples for pipeline, samples in found.items()}
+    _check_agreement(named)
+    rows, notes = [], _why(named)
+    for tool, samples in named.items():
+        row = [NAMES[tool]]
+        for phase in ("cold", "cached", "changed"):
+            row += [duration(samples.median(phase, "seconds")), size(samples.median(phase, "peak"))]
+        repeated = str(len(samples.phases.get("changed", ())))
+        rows.append([*row, size(samples.median("cold", "disk")), repeated])
+    columns = ["", "cold", "peak", "cached", "peak", "changed consumer", "peak", "on disk", "times"]
+    notes.append(
+        "After imports; a new process each. Cold includes making the table (the row `no cache`)."
+    )
+    title = f"table: {sizes.rows:,} rows x 7 columns, two of them aggregated"
+    return Found(_record(named), [Sheet(title, columns, rows, notes)], _table_targets(named))
+
+
+def _check_agreement(named: Mapping[str, Samples]) -> None:
+    for phase in ("cold", "cached", "changed"):
+        answers = [
+            (tool, row["answer"])
+            for tool, samples in named.items()
+            for row in samples.phases.get(phase, ())
+        ]
+        for tool, answer in answers[1:]:
+            if not same_answer(answer, answers[0][1]):
+                raise WrongAnswerError(
+                    f"{tool}, {phase}: {answer}; {answers[0][0]} has {answers[0][1]}"
+                )
+
+
+def _table_targets(named: Mapping[str, Samples]) -> list[Target]:
+    targets = []
+    for phase in ("cold", "cached", "changed"):
+        mine = named["lineage"].median(phase, "seconds")
+        memos = [named[tool].median(phase, "seconds") for tool in ("parquet", "arrow")]
+        peers = [named[tool].median(phase, "seconds") for tool in PEERS if tool in named]
+        best = min((value for value in memos if value is not None), default=None)
+        rival = min((value for value in peers if value is not None), default=None)
+        if mine is None or best is None:
+            continue
+        name = f"table, {phase}: to the quicker memo by hand"
+        targets.append(Target(name, "< 1.30 x", times(mine, best), mine < 1.3 * best))
+        if rival is not None:
+            name = f"table, {phase}: to the best peer"
+            targets.append(Target(name, "< 1 x", times(mine, rival), mine < rival))
+    return targets
+
+
+# -- import
+
+
+_IMPORTS = {
+    "lineage": "import lineage",
+    "joblib": "from joblib import Memory",
+    "redun": "import redun",
+    "hamilton": "from hamilton import driver",
+}
+HEAVY = (
+    "asyncio", "beartype", "cattrs", "cyclopts", "fsspec", "importlib.metadata", "numba", "numpy", "pandas", "polars",
+    "pyarrow", "rich", "sklearn", "sqlite3", "threadpoolctl", "typeguard", "unittest", "email",
+)  # fmt: skip
+
+
+def import_(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
+    """What an import takes, beyond a bare interpreter; and which heavy modules it brought."""
+    statements = {"bare": "pass", **{tool: _IMPORTS[tool] for tool in tools}}
+    able = {tool: text for tool, text in statements.items() if _once(text) is not None}
+    samples: dict[str, list[float]] = {tool: [] for tool in able}
+    for _ in range(sizes.imports):
+        for tool, statement in able.items():
+            took = _once(statement)
+            assert took is not None
+            samples[tool].append(took)
+    bare = statistics.median(samples["bare"])
+    rows, figures = [], {}
+    for tool, values in samples.items():
+        if tool == "bare":
+            continue
+        modules = _modules(able[tool])
+        heavy = [name for name in HEAVY if name in modules]
+        extra = statistics.median(values) - bare
+        figures[tool] = {
+            "seconds": extra,
+            "samples": values,
+            "heavy": heavy,
+            "modules": len(modules),
+        }
+        fastest = min(values) - min(samples["bare"])
+        rows.append(
+            [
+                NAMES[tool],
+                duration(extra),
+                duration(fastest),
+                str(len(modules)),
+                ", ".join(heavy) or "none",
+            ]
+        )
+    title = f"import: median of {sizes.imports}, a bare interpreter's {duration(bare)} taken off"
+    sheet = Sheet(title, ["", "import", "quickest", "modules", "heavy modules loaded"], rows)
+    mine = figures.get("lineage", {}).get("seconds")
+    return Found(
+        {"bare": samples["bare"], **figures},
+        [sheet],
+        _target("import lineage", 0.08, mine, duration),
+    )
+
+
+def _once(statement: str) -> float | None:
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", statement], capture_output=True, check=False, cwd=HERE / "pipelines"
+    )
+    return time.perf_counter() - began if done.returncode == 0 else None
+
+
+def _modules(statement: str) -> frozenset[str]:
+    code = f"{statement}\nimport json, sys\nprint(json.dumps(list(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return frozenset(json.loads(done.stdout.splitlines()[-1]))
+
+
+# -- hashing
+
+
+def hashing(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
+    """How quickly content is hashed: the table, and an array of as many bytes."""
+    phase = Phase("hash", "hashing", sizes.rows)
+    samples = harness.measure(["source_table"], lambda _: [phase])["source_table"]
+    rows, targets = [], []
+    volume = samples.median("hash", "bytes")
+    labels = {
+        "table": "lineage, table", "array": "lineage, array",
+        "joblib table": "joblib.hash, table", "joblib array": "joblib.hash, array",
+    }  # fmt: skip
+    for name, label in labels.items():
+        figures = [
+            row[name] for row in samples.phases.get("hash", ()) if "best" in row.get(name, {})
+        ]
+        if not figures or volume is None:
+            continue
+        first, best = (
+            statistics.median(figure[key] for figure in figures) for key in ("first", "best")
+        )
+        rows.append([label, f"{volume / best / 1e9:.2f} GB/s", duration(best), duration(first)])
+        if label.startswith("lineage"):
+            speed = volume / best / 1e9
+            targets.append(Target(f"hashing, {name}", "> 5 GB/s", f"{speed:.2f} GB/s", speed > 5))
+    title = f"hashing: {size(volume)} on {os.cpu_count()} cores"
+    sheet = Sheet(
+        title, ["", "speed", "best of 3", "first, with imports"], rows, _why({"hashing": samples})
+    )
+    return Found(_record({"hashing": samples}), [sheet], targets)
+
+
+MEASUREMENTS: dict[str, Callable[[Harness, Sizes, Sequence[str]], Found]] = {
+    "import": import_,
+    "chain": chain,
+    "map": map_,
+    "full-index": full_index,
+    "build": build,
+    "table": table,
+    "hashing": hashing,
+}
