@@ -1,8 +1,9 @@
 """A `lineage` index with very many rows, made quickly: real rows, copied under other keys.
 
-Running a million calls would take a minute or two; here a thousand are run, and their rows are copied a thousand times by
-SQL. Digests become other digests (the same in each table, so that rows still belong together), row numbers are moved on.
-Rows go in in the order of execution, so that keys are random and the trees of the indexes as full as those of a real one.
+Running a million calls would take a minute or two; here a thousand are run, and their rows are
+copied a thousand times by SQL. Digests become other digests (the same in each table, so that rows
+still belong together), row numbers are moved on. Rows go in in the order of execution, so that keys
+are random and the trees of the indexes as full as those of a real one.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def _multiply(db: sqlite3.Connection, table: str, copies: int, executions: int) 
     rows = cursor.fetchall()
     if "execution" in columns:
         rows.sort(key=lambda row: row[columns.index("execution")])
-    digests = {column for column in _digest_columns(columns, rows)}
+    digests = set(_digest_columns(columns, rows))
     numbers = {column for column, name in enumerate(columns) if name in _NUMBERS}
     marks = ",".join("?" * len(columns))
     copied = _copied(rows, copies, executions, digests, numbers)
@@ -61,7 +62,9 @@ def _multiply(db: sqlite3.Connection, table: str, copies: int, executions: int) 
 
 
 def _digest_columns(columns: list[str], rows: list[tuple[Any, ...]]) -> Iterator[int]:
-    """Yield the columns with digests that differ from row to row; the code of a node, say, does not."""
+    """Yield the columns with digests that differ from row to row; the code of a node, say, does
+    not.
+    """
     for column in range(len(columns)):
         values = {row[column] for row in rows}
         if len(values) > 1 and all(

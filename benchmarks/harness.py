@@ -1,4 +1,6 @@
-"""How a measurement is made: fresh processes, fresh folders, repetitions in turn, medians, and a check of every answer."""
+"""How a measurement is made: fresh processes, fresh folders, repetitions in turn, medians, and a
+check of every answer.
+"""
 
 from __future__ import annotations
 
@@ -32,21 +34,26 @@ __all__ = [
 HERE = Path(__file__).resolve().parent
 
 CHANGED = ((".mean()", ".sum()"), ("VERSION = 1", "VERSION = 2"))
-"""The edit that makes a consumer a changed one; the version is for the memos, which notice nothing."""
+"""The edit that makes a consumer a changed one; the version is for the memos, which notice
+nothing.
+"""
 
 Row = dict[str, Any]
 
 
 class WrongAnswerError(Exception):
-    """A tool gave another answer than was expected, or did another number of calls: its figure would mean nothing."""
+    """A tool gave another answer than was expected, or did another number of calls: its figure
+    would mean nothing.
+    """
 
 
 @frozen
 class Phase:
-    """One process of a measurement: its name, what it runs, and how much the store knows afterwards.
+    """One process of a measurement: its name, what it runs, and how much the store knows
+    afterwards.
 
-    `changed` edits the pipeline before. `executed` is how many calls the store should have recorded by then, for tools
-    that can be asked.
+    `changed` edits the pipeline before. `executed` is how many calls the store should have recorded
+    by then, for tools that can be asked.
     """
 
     name: str
@@ -73,7 +80,9 @@ class Samples:
 
 @define
 class Harness:
-    """Runs phases for tools. `budget` ends a tool's repetitions, `limit` a process (both in seconds)."""
+    """Runs phases for tools. `budget` ends a tool's repetitions, `limit` a process (both in
+    seconds).
+    """
 
     work: Path
     repetitions: int = 3
@@ -87,7 +96,8 @@ class Harness:
         phases_of: Callable[[str], Sequence[Phase]],
         prepare: Callable[[str, Path], None] | None = None,
     ) -> dict[str, Samples]:
-        """Return the samples of each tool. Repetitions go round the tools, so that a noisy minute meets all of them.
+        """Return the samples of each tool. Repetitions go round the tools, so that a noisy minute
+        meets all of them.
 
         `prepare` is given the tool and its fresh store, before the first phase.
         """
@@ -133,8 +143,13 @@ class Harness:
         began = time.perf_counter()
         done = subprocess.run(
             [*command, str(folder / "store"), str(phase.size)],
-            capture_output=True, text=True, check=True, cwd=folder, env=_environment(), timeout=self.limit,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=folder,
+            env=_environment(),
+            timeout=self.limit,
+        )
         row: Row = {
             "process": time.perf_counter() - began,
             **json.loads(done.stdout.splitlines()[-1]),
@@ -147,11 +162,8 @@ class Harness:
     def folder(self) -> Iterator[Path]:
         """Make a folder with a copy of the code and room for a store; it is gone afterwards."""
         folder = self.work / f"run-{os.getpid()}-{time.monotonic_ns()}"
-        shutil.copytree(
-            HERE / "pipelines",
-            folder / "code",
-            ignore=shutil.ignore_patterns("__pycache__", "hamilton_*_*"),
-        )
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(HERE / "pipelines", folder / "code", ignore=ignored)
         shutil.copy(HERE / "worker.py", folder / "code")
         try:
             yield folder
@@ -159,12 +171,18 @@ class Harness:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _unavailable(self, pipeline: str) -> str:
-        """Import a pipeline once, so that bytecode is there and files are in the page cache; say why it can't be."""
+        """Import a pipeline once, so that bytecode is there and files are in the page cache; say
+        why it can't be.
+        """
         with self.folder() as folder:
             done = subprocess.run(
                 [sys.executable, "-c", f"import {pipeline}"],
-                capture_output=True, text=True, check=False, cwd=folder / "code", env=_environment(),
-            )  # fmt: skip
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd=folder / "code",
+                env=_environment(),
+            )
         return "" if done.returncode == 0 else f"not available: {_last_line(done.stderr)}"
 
 

@@ -1,4 +1,6 @@
-"""What is measured, of whom, and how it is laid out. Each function returns figures for the record and sheets to show."""
+"""What is measured, of whom, and how it is laid out. Each function returns figures for the record
+and sheets to show.
+"""
 
 from __future__ import annotations
 
@@ -143,16 +145,22 @@ def _calls_sheet(title: str, count: int, found: Mapping[str, Samples]) -> Sheet:
         rows.append(
             [
                 NAMES[tool],
-                duration(cold), duration(cold and cold / count), times(cold, base.median("cold", "seconds")),
-                duration(cached), duration(cached and cached / count), times(cached, base.median("cached", "seconds")),
+                *_columns(cold, count),
+                times(cold, base.median("cold", "seconds")),
+                *_columns(cached, count),
+                times(cached, base.median("cached", "seconds")),
                 duration(samples.median("cached", "import")),
                 size(samples.median("cold", "peak")),
                 size(samples.median("cached", "disk")),
                 str(len(samples.phases.get("cached", ()))),
             ]
-        )  # fmt: skip
+        )
     title = f"{title}: {count:,} trivial calls, recorded on disk; then again in a new process"
     return Sheet(title, columns, rows, _why(found))
+
+
+def _columns(seconds: float | None, count: int) -> tuple[str, str]:
+    return duration(seconds), duration(seconds and seconds / count)
 
 
 def full_index(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
@@ -174,9 +182,13 @@ def full_index(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
     samples = found["calls_lineage"]
     cold, cached = samples.median("cold", "seconds"), samples.median("cached", "seconds")
     rows = [
-        [f"lineage, {facts['rows']:,} calls in the index", duration(cold), duration(cold and cold / sizes.map),
-         duration(cached), duration(cached and cached / sizes.map), size(samples.median("cold", "disk"))]
-    ]  # fmt: skip
+        [
+            f"lineage, {facts['rows']:,} calls in the index",
+            *_columns(cold, sizes.map),
+            *_columns(cached, sizes.map),
+            size(samples.median("cold", "disk")),
+        ]
+    ]
     title = f"full index: {sizes.map:,} trivial calls beside those that are there"
     sheet = Sheet(
         title,
@@ -215,7 +227,9 @@ def _why(found: Mapping[str, Samples]) -> list[str]:
 
 
 def build(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
-    """Calls that are built and held, in a list and as one chain; and the memory of a driver that runs them."""
+    """Calls that are built and held, in a list and as one chain; and the memory of a driver that
+    runs them.
+    """
     able = [tool for tool in ("lineage", "redun") if tool in tools]
 
     def phases_of(pipeline: str) -> list[Phase]:
@@ -262,7 +276,8 @@ def build(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
         "a call, running",
     ]
     notes.append(
-        "Bytes a call: what Python allocates (tracemalloc), arguments included. Held: growth of the resident set. "
+        "Bytes a call: what Python allocates (tracemalloc), arguments included. "
+        "Held: growth of the resident set. "
         f"Running: growth of the peak while a map of {sizes.driver:,} is computed, per call."
     )
     return Found(
@@ -276,7 +291,9 @@ def build(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
 
 
 def table(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
-    """A table of 20 M rows x 7 columns: made, aggregated over two columns; again; and with a changed consumer."""
+    """A table of 20 M rows x 7 columns: made, aggregated over two columns; again; and with a
+    changed consumer.
+    """
     chosen = ["lineage", "parquet", "arrow", "none", *(tool for tool in PEERS if tool in tools)]
     phases = [
         Phase("cold", "run", sizes.rows),
@@ -343,8 +360,9 @@ _IMPORTS = {
     "hamilton": "from hamilton import driver",
 }
 HEAVY = (
-    "asyncio", "beartype", "cattrs", "cyclopts", "fsspec", "importlib.metadata", "numba", "numpy", "pandas", "polars",
-    "pyarrow", "rich", "sklearn", "sqlite3", "threadpoolctl", "typeguard", "unittest", "email",
+    "asyncio", "beartype", "cattrs", "cyclopts", "fsspec", "importlib.metadata", "numba", "numpy",
+    "pandas", "polars", "pyarrow", "rich", "sklearn", "sqlite3", "threadpoolctl",
+    "typeguard", "unittest", "email",
 )  # fmt: skip
 
 

@@ -15,7 +15,9 @@ __all__ = ["Sheet", "duration", "markdown", "rich_table", "size", "times"]
 
 @frozen
 class Sheet:
-    """A table: a title, the names of its columns, rows of text (the first column names the row), and remarks."""
+    """A table: a title, the names of its columns, rows of text (the first column names the row),
+    and remarks.
+    """
 
     title: str
     columns: Sequence[str]

@@ -1,4 +1,6 @@
-"""Measures `lineage` beside redun, joblib and Hamilton: `make bench`, or `python benchmarks/run.py --help`."""
+"""Measures `lineage` beside redun, joblib and Hamilton: `make bench`, or `python benchmarks/run.py
+--help`.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,8 @@ ROOM = 10 * 2**30
 
 def main() -> int:
     options = _options()
-    console = Console(stderr=options.markdown)
+    wide = None if sys.stdout.isatty() else 150
+    console = Console(stderr=options.markdown, width=wide)
     RESULTS.mkdir(exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="work-", dir=options.folder or RESULTS))
     machine = _machine(work)
@@ -150,7 +153,8 @@ def _machine_line(machine: dict[str, Any]) -> str:
     )
     edited = " (edited)" if machine["edited"] else ""
     return (
-        f"{machine['when'][:10]}, commit {machine['commit']}{edited}: {machine['cores']} cores of {machine['cpu']}, "
+        f"{machine['when'][:10]}, commit {machine['commit']}{edited}: "
+        f"{machine['cores']} cores of {machine['cpu']}, "
         f"{machine['memory'] / 2**30:.0f} GiB, Python {machine['python']}; {versions}."
     )
 
@@ -162,7 +166,8 @@ def _warn(console: Console, machine: dict[str, Any], *, quick: bool) -> None:
         )
     if not quick and machine["free"] < ROOM:
         console.print(
-            f"[yellow]{machine['free'] / 2**30:.0f} GiB of disk are free; the table wants {ROOM / 2**30:.0f}"
+            f"[yellow]{machine['free'] / 2**30:.0f} GiB of disk are free; "
+            f"the table wants {ROOM / 2**30:.0f}"
         )
     if not quick and machine["memory"] < 12 * 2**30:
         console.print("[yellow]the peers want about 12 GiB of memory for the table")

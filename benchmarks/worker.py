@@ -1,8 +1,10 @@
-"""One measurement in a process of its own: `worker.py PIPELINE WORKLOAD STORE SIZE` prints one line of JSON.
+"""One measurement in a process of its own: `worker.py PIPELINE WORKLOAD STORE SIZE` prints one line
+of JSON.
 
-The pipelines are imported from the folder in which this file lies: the harness copies both to a fresh folder, so that
-it can edit them as a user would. What a workload does to get ready (generated modules) is not timed, the library's import
-is timed apart, and opening and closing the store belongs to the work.
+The pipelines are imported from the folder in which this file lies: the harness copies both to a
+fresh folder, so that it can edit them as a user would. What a workload does to get ready (generated
+modules) is not timed, the library's import is timed apart, and opening and closing the store
+belongs to the work.
 """
 
 from __future__ import annotations
@@ -85,7 +87,9 @@ def _build_traced(module: Any, workload: str, store: Path, size: int) -> dict[st
 
 
 def _hashing(module: Any, workload: str, store: Path, size: int) -> dict[str, Any]:
-    """Hash the table, and an array of as many bytes; the first time (libraries loaded), and the best of three more."""
+    """Hash the table, and an array of as many bytes; the first time (libraries loaded), and the
+    best of three more.
+    """
     import numpy as np
     import pyarrow as pa
 

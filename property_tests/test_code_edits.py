@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import attrs
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lineage.code import fingerprint
@@ -29,7 +29,9 @@ def digest_plain(value: object, identify: Callable[[object], Digest]) -> Digest:
 
 @attrs.frozen
 class Item:
-    """One thing of a generated module: a kind, a number that is its meaning, and the items that it uses."""
+    """One thing of a generated module: a kind, a number that is its meaning, and the items that it
+    uses.
+    """
 
     kind: str
     meaning: int
@@ -102,15 +104,18 @@ def render(items: tuple[Item, ...], index: int, cosmetic: bool) -> str:
                 body
             )
         case "closure":
-            inner = f"def m{index}(k):\n    def inner():\n        return (k, {', '.join(uses)})\n    return inner\n"
+            inner = f"def m{index}(k):\n    def inner():\n        return (k, "
+            f"{', '.join(uses)})\n    return inner\n"
             return f"{inner}i{index} = m{index}({item.meaning})\n"
         case "default":
-            return f"def i{index}(x={item.meaning}, y=({', '.join(uses)})):\n{doc}{note}    return x, y\n"
+            return f"def i{index}(x={item.meaning}, y=({', '.join(uses)})):\n{doc}{note}    "
+            f"return x, y\n"
         case "list":
             return f"i{index} = [{', '.join([str(item.meaning), *uses])}]\n"
         case _:
             return (
-                f"def d{index}(f):\n    @functools.wraps(f)\n    def w():\n        return f(), {item.meaning}\n"
+                f"def d{index}(f):\n    @functools.wraps(f)\n    def w():\n        return f(), "
+                f"{item.meaning}\n"
                 f"    return w\n@d{index}\ndef i{index}():\n    return ({', '.join(uses)})\n"
             )
 
@@ -143,6 +148,7 @@ def digest(items: tuple[Item, ...], cosmetic: set[int]) -> Digest:
                 del sys.modules[loaded]
 
 
+@settings(deadline=None)
 @given(modules(), st.data())
 def test_the_digest_changes_exactly_when_what_is_reached_changes_meaning(
     items: tuple[Item, ...], data: st.DataObject

@@ -402,6 +402,45 @@ def test_an_unhashed_variadic_is_no_part_of_the_key(session: ln.Session, log: Ev
     assert log.names() == ["executed noisy", "hit noisy"]
 
 
+def test_another_unhashed_parameter_is_another_key(session: ln.Session) -> None:
+    def before() -> ln.Node[..., int]:
+        @ln.node
+        def f(a: Annotated[int, ln.Unhashed], b: int) -> int:
+            return 10 * a + b
+
+        return f
+
+    def after() -> ln.Node[..., int]:
+        @ln.node
+        def f(a: int, b: Annotated[int, ln.Unhashed]) -> int:
+            return 10 * a + b
+
+        return f
+
+    assert ln.compute(before()(1, 5)) == 15
+    assert ln.compute(after()(5, 9)) == 59
+
+
+def test_a_result_that_was_checked_against_another_type_is_no_hit(session: ln.Session) -> None:
+    def before() -> ln.Node[..., Any]:
+        @ln.node
+        def f(x: int) -> Any:
+            return str(x)
+
+        return f
+
+    def after() -> ln.Node[..., Any]:
+        @ln.node
+        def f(x: int) -> int:
+            return str(x)  # type: ignore[return-value]
+
+        return f
+
+    assert ln.compute(before()(1)) == "1"
+    with pytest.raises(NodeError, match="returned something else than it declares"):
+        ln.compute(after()(1))
+
+
 # -- where nodes are called
 
 

@@ -1,9 +1,11 @@
-"""Trivial calls in Hamilton, whose nodes are functions that are found in a module: one is generated for each call.
+"""Trivial calls in Hamilton, whose nodes are functions that are found in a module: one is generated
+for each call.
 
-The chain is a function per call, the map one function with `@parameterize`. (Hamilton also maps with `Parallelizable`
-and `Collect`; that takes two nodes an item, and its cache needs no fewer look-ups.) It walks the graph by recursion, so
-Python's limit is raised for the chain. Making the driver belongs to the measurement, as building calls does elsewhere;
-writing and importing the generated module does not.
+The chain is a function per call, the map one function with `@parameterize`. (Hamilton also maps
+with `Parallelizable` and `Collect`; that takes two nodes an item, and its cache needs no fewer
+look-ups.) It walks the graph by recursion, so Python's limit is raised for the chain. Making the
+driver belongs to the measurement, as building calls does elsewhere; writing and importing the
+generated module does not.
 """
 
 from __future__ import annotations

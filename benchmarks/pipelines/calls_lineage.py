@@ -41,6 +41,8 @@ def build_chain(size: int) -> int:
 
 
 def executed(store: Path) -> int:
-    """How many executions the store knows of. Reads the index itself, so that asking costs the run nothing."""
+    """How many executions the store knows of. Reads the index itself, so that asking costs the run
+    nothing.
+    """
     with contextlib.closing(sqlite3.connect(store / "index.sqlite")) as db:
         return int(db.execute("SELECT count(*) FROM executions").fetchone()[0])

@@ -1,7 +1,7 @@
 """Trivial calls in redun, with its SQLite backend on disk and its default executor (threads).
 
-redun writes and hashes expressions by recursion, so that a chain of more than about 200 calls fails at Python's default
-limit; it is raised here, which its documentation does not mention.
+redun writes and hashes expressions by recursion, so that a chain of more than about 200 calls fails
+at Python's default limit; it is raised here, which its documentation does not mention.
 """
 
 from __future__ import annotations

@@ -9,7 +9,9 @@ __all__ = ["make_table"]
 
 
 def make_table(rows: int, seed: int) -> pl.DataFrame:
-    """Return a table of 7 columns and about 60 bytes a row: two integers, three floats, a short string and a date."""
+    """Return a table of 7 columns and about 60 bytes a row: two integers, three floats, a short
+    string and a date.
+    """
     random = np.random.default_rng(seed)
     words = pl.Series("s", [f"{'station'[: n % 7]}-{n:04d}" for n in range(5000)])
     normal = random.standard_normal(rows)

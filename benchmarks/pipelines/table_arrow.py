@@ -1,6 +1,8 @@
-"""The memo by hand with an uncompressed Arrow IPC file per table, read by memory map; no checks of any kind.
+"""The memo by hand with an uncompressed Arrow IPC file per table, read by memory map; no checks of
+any kind.
 
-It neither hashes nor notices edits: its user raises `VERSION`. It syncs what it writes, as `lineage` does.
+It neither hashes nor notices edits: its user raises `VERSION`. It syncs what it writes, as
+`lineage` does.
 """
 
 from __future__ import annotations

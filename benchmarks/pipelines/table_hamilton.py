@@ -1,7 +1,9 @@
-"""A large table and what is made of two of its columns, in Hamilton: pickled by its default result store.
+"""A large table and what is made of two of its columns, in Hamilton: pickled by its default result
+store.
 
-`@cache(format="parquet")` would be its way for tables, but its reader passes polars an argument that polars 2 has removed
-(`row_count_offset`), and fails. Its key of a polars table is made row by row in Python.
+`@cache(format="parquet")` would be its way for tables, but its reader passes polars an argument
+that polars 2 has removed (`row_count_offset`), and fails. Its key of a polars table is made row by
+row in Python.
 """
 
 from __future__ import annotations

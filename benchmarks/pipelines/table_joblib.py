@@ -1,7 +1,9 @@
-"""A large table and what is made of two of its columns, in joblib: pickled, and hashed as a pickle when it is an argument.
+"""A large table and what is made of two of its columns, in joblib: pickled, and hashed as a pickle
+when it is an argument.
 
-Its memory-mapping is for numpy arrays only, and it has no lazy reference to a result that another call could take and
-read a part of, so that every run reads the table whole to know the key of the second call.
+Its memory-mapping is for numpy arrays only, and it has no lazy reference to a result that another
+call could take and read a part of, so that every run reads the table whole to know the key of the
+second call.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""The memo that one writes by hand: a parquet file per table, named by function and arguments; no checks of any kind.
+"""The memo that one writes by hand: a parquet file per table, named by function and arguments; no
+checks of any kind.
 
-It neither hashes nor notices edits: its user raises `VERSION`. It syncs what it writes, as `lineage` does.
+It neither hashes nor notices edits: its user raises `VERSION`. It syncs what it writes, as
+`lineage` does.
 """
 
 from __future__ import annotations

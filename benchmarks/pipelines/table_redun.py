@@ -1,7 +1,9 @@
-"""A large table and what is made of two of its columns, in redun: pickled, as a file of its value store.
+"""A large table and what is made of two of its columns, in redun: pickled, as a file of its value
+store.
 
-Beyond 1 GB (`max_value_size`) redun refuses a value unless the limit is raised, which is done here. redun has a `File`
-type, for which the tasks would read and write parquet themselves; then it caches paths, and the rest is the user's.
+Beyond 1 GB (`max_value_size`) redun refuses a value unless the limit is raised, which is done here.
+redun has a `File` type, for which the tasks would read and write parquet themselves; then it caches
+paths, and the rest is the user's.
 """
 
 from __future__ import annotations

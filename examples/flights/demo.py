@@ -36,30 +36,25 @@ def main() -> None:
     shutil.copy(HERE / "pipeline.py", WORK)
 
     title("First run: everything is computed")
-    run("--plan")
-    run()
+    run("--explain")
 
     title("Again: one look-up, everything is a hit")
-    run("--plan")
-    run()
+    run("--explain")
 
     title("Another learning rate: only the model and its score depend on it")
-    run("--learning-rate", "0.2", "--plan")
-    run("--learning-rate", "0.2")
+    run("--learning-rate", "0.2", "--explain")
 
     title("A comment and a docstring edited: the code does the same, everything is a hit")
     source = (WORK / "pipeline.py").read_text()
     edited = source.replace('"""Fit boosted trees to the delays."""', '"""Fit trees."""\n    # A remark for the next reader.')
     assert edited != source
     (WORK / "pipeline.py").write_text(edited)
-    run("--plan")
-    run()
+    run("--explain")
 
     title("One constant in the cleaning edited: what follows is decided anew")
     edited = edited.replace(".abs() <= longest_delay", ".abs() < longest_delay + 1")
     (WORK / "pipeline.py").write_text(edited)
-    run("--plan")
-    run()
+    run("--explain")
 
 
 if __name__ == "__main__":

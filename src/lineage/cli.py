@@ -35,28 +35,32 @@ def _command(flow: Callable[..., Any]) -> Callable[..., None]:
 
     signature = inspect.signature(flow, eval_str=True)
 
-    def command(*args: Any, plan: bool = False, **kwargs: Any) -> None:
+    def command(*args: Any, plan: bool = False, explain: bool = False, **kwargs: Any) -> None:
         import lineage
 
         made = flow(*args, **kwargs)
+        if plan or explain:
+            print(lineage.plan(made), flush=True)
         if plan:
-            print(lineage.plan(made))
             return
         handle = lineage.materialize(made)
         print(handle.value if not isinstance(handle, tuple) else [one.value for one in handle])
 
     parameters = [_as_option(parameter, Parameter) for parameter in signature.parameters.values()]
-    wanted = inspect.Parameter(
-        "plan",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=False,
-        annotation=Annotated[bool, Parameter(help="show what would run, and why; run nothing", negative="")],
-    )
+    parameters += [
+        _flag("plan", "show what would run, and why; run nothing", Parameter),
+        _flag("explain", "show what will run, and why; then run it", Parameter),
+    ]
     command.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[*parameters, wanted], return_annotation=None
+        parameters=parameters, return_annotation=None
     )
-    command.__annotations__ = {p.name: p.annotation for p in [*parameters, wanted]}
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def _flag(name: str, text: str, option: Any) -> inspect.Parameter:
+    annotation = Annotated[bool, option(help=text, negative="")]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
 
 
 def _as_option(parameter: inspect.Parameter, option: Any) -> inspect.Parameter:

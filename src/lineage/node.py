@@ -176,7 +176,8 @@ class Node(Generic[P, R]):
             known = found = self.code()
             parts = (b"code", found.digest, b"")
         if self._digest is None or self._digest[0] is not known:
-            self._digest = (known, digest_of("node", *parts, self.given.contract.encode(), self.kind.encode()))
+            contract = self.given.contract.encode()
+            self._digest = (known, digest_of("node", *parts, contract, self.signature.door.encode(), self.kind.encode()))
         return self._digest[1]
 
     def packages(self) -> Mapping[str, str]:

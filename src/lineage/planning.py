@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lineage.codecs.text import load_tree
-from lineage.content.tree import Hole, Tree, digest_tree, fill
+from lineage.content.tree import SCALARS, Hole, Tree, digest_tree, fill
 from lineage.digest import Digest, digest_of
 from lineage.files import File, Fingerprints
 from lineage.graph import Attempt, Call, Item, Pinned, View, inputs_of, shown
@@ -123,18 +123,23 @@ class Graph:
                 stack.pop()
                 continue
             inputs = inputs_of(hole)
-            missing = [made_from for made_from in inputs if id(made_from) not in known]
-            if missing:
-                missing.reverse()
-                stack.extend(missing)
-                continue
+            if inputs:
+                missing = [made_from for made_from in inputs if id(made_from) not in known]
+                if missing:
+                    missing.reverse()
+                    stack.extend(missing)
+                    continue
             stack.pop()
-            self._add(hole, tuple(known[id(made_from)] for made_from in inputs))
+            self._add(hole, tuple([known[id(made_from)] for made_from in inputs]) if inputs else ())
 
     def _add(self, hole: Hole, inputs: tuple[Step, ...]) -> None:
-        parts = self._parts(hole) if isinstance(hole, Call) else None
-        base = key = self._recipe(hole) if parts is None else self._recipe_of_call(hole, parts)
-        generation = self._generation(hole, base)
+        parts: list[Digest] | None = None
+        if type(hole) is Call:
+            parts = self._parts(hole)
+            base = key = self._recipe_of_call(hole, parts)
+        else:
+            base = key = self._recipe(hole)
+        generation = self._generation(hole, base) if self.refresh or self.generations else 0
         if generation:
             key = digest_of("generation", base, str(generation).encode())
         step = self.steps.get(key)
@@ -196,11 +201,16 @@ class Graph:
 
     def _parts(self, call: Call) -> list[Digest]:
         """Return the recipe digest of each argument of a call."""
-        return [digest_tree(argument, self._key_of) for argument in call._lineage_arguments]
+        parts = []
+        for argument in call._lineage_arguments:
+            scalar = SCALARS.get(type(argument))
+            parts.append(scalar(argument) if scalar is not None else digest_tree(argument, self._key_of))
+        return parts
 
-    def _recipe_of_call(self, call: Any, parts: list[Digest]) -> Digest:
+    def _recipe_of_call(self, call: Call, parts: list[Digest]) -> Digest:
         node = call._lineage_node
-        return digest_of("recipe", *self.node_part(node), *hashed_parts(node, parts))
+        known = self._code.get(id(node)) or self.node_part(node)
+        return digest_of("recipe", *known, *hashed_parts(node, parts))
 
     def _key_of(self, hole: Hole) -> Digest:
         return self._by_hole[id(hole)].key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from attrs import field, frozen
 
@@ -12,8 +12,7 @@ from lineage.digest import Digest
 __all__ = ["Execution", "Record", "Run", "SideData"]
 
 
-@frozen
-class Record:
+class Record(NamedTuple):
     """A dataset as the index knows it.
 
     `value` is the text of its tree and `result` the tree's digest; `call_key` says which code and which inputs made it,

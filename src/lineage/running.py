@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -26,8 +27,9 @@ class Current:
     node: str
     key: str
     attempt: int
-    scratch_folder: Path = field(repr=False)
+    scratch_root: str = field(repr=False)
     composes: bool = field(default=False, repr=False)
+    scratch_folder: Path | None = field(default=None, repr=False)
     keeps_scratch: bool = field(default=False, repr=False)
     spans: list[tuple[str, float, float]] = field(factory=list, repr=False)
     began: float = field(factory=time.perf_counter, repr=False)
@@ -54,7 +56,10 @@ def scratch(*, keep: bool = False) -> Path:
     It is removed when the call ends, unless `keep` (to look at what a call wrote).
     """
     found = current()
-    found.scratch_folder.mkdir(parents=True, exist_ok=True)
+    if found.scratch_folder is None:
+        name = f"{found.key[:24]}-{os.getpid()}-{found.attempt}"
+        found.scratch_folder = Path(found.scratch_root, "scratch", name)
+        found.scratch_folder.mkdir(parents=True, exist_ok=True)
     found.keeps_scratch = found.keeps_scratch or keep
     return found.scratch_folder
 

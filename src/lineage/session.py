@@ -265,9 +265,7 @@ class Session:
         status = "interrupted"
         git = _Git() if work else None
         try:
-            for step in graph.order:
-                if step.state == HIT:
-                    engine.tell("hit", step)
+            self._tell_hits(graph, counts, engine.tell)
             if work:
                 with progress, capture.capturing(), fixed_settings(_packages(graph), _cpus(graph)):
                     engine.carry_out()
@@ -280,6 +278,14 @@ class Session:
                 index.flush()
         self._raise_failures(engine, tree)
         return engine
+
+    def _tell_hits(self, graph: Graph, counts: dict[str, int], tell: Callable[[str, Step], None]) -> None:
+        hits = [step for step in graph.order if step.state == HIT]
+        if self.on_event is None:
+            counts["hit"] = len(hits)
+            return
+        for step in hits:
+            tell("hit", step)
 
     def _teller(self, counts: dict[str, int], progress: Progress) -> Callable[[str, Step], None]:
         def tell(verdict: str, step: Step) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "item_hint",
     "known_length",
     "split_annotated",
+    "type_text",
 ]
 
 
@@ -73,6 +74,15 @@ class Signature:
         return frozenset(
             position for position, name in enumerate(self.names) if _is_unhashed(hints.get(name))
         )
+
+    @functools.cached_property
+    def door(self) -> str:
+        """What the node's door adds to its code: which parameters are not hashed, the type that its results are checked
+        against, and the schemas of its arguments. A result that passed another door was never checked at this one.
+        """
+        needed = [f"{name}: {type_text(hint)}" for name, hint in zip(self.names, self.hints, strict=True)]
+        checked = [text for text in needed if "Schema(" in text]
+        return f"{sorted(self.unhashed)} {checked} -> {type_text(self.returns)}"
 
     @functools.cached_property
     def _resolved(self) -> dict[str, Any]:
@@ -172,6 +182,27 @@ def split_annotated(hint: Any) -> tuple[Any, tuple[Any, ...]]:
     if typing.get_origin(hint) is typing.Annotated:
         return hint.__origin__, hint.__metadata__
     return hint, ()
+
+
+def type_text(hint: Any) -> str:
+    """Return a type as text that is the same in every process and module: names, arguments and schemas.
+
+    >>> type_text(dict[str, list[int] | None])
+    'dict[str, Union[list[int], NoneType]]'
+    """
+    plain, marks = split_annotated(hint)
+    schemas = [repr(mark) for mark in marks if type(mark).__name__ == "Schema"]
+    args, origin = typing.get_args(plain), typing.get_origin(plain)
+    if schemas:
+        return f"Annotated[{type_text(plain)}, {', '.join(schemas)}]"
+    if isinstance(plain, list):
+        return f"[{', '.join(map(type_text, plain))}]"
+    if origin is typing.Literal:
+        return f"Literal{list(args)!r}"
+    if origin in (typing.Union, types.UnionType):
+        return f"Union[{', '.join(map(type_text, args))}]"
+    name = getattr(origin or plain, "__qualname__", None) or getattr(plain, "__name__", None) or repr(plain)
+    return f"{name}[{', '.join(map(type_text, args))}]" if origin is not None else str(name)
 
 
 # -- fields and items of results

@@ -1,4 +1,6 @@
-"""Small projects on disk, and a stand-in for the digest of plain values, for the tests of `lineage.code`."""
+"""Small projects on disk, and a stand-in for the digest of plain values, for the tests of
+`lineage.code`.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,9 @@ class Project:
         return look(getattr(self.load(source, **others), target)).digest
 
     def same(self, one: str, other: str, **others: str) -> bool:
-        """Say whether `node` has one digest in both sources; "===" parts the module from one called `helpers`."""
+        """Say whether `node` has one digest in both sources; "===" parts the module from one called
+        `helpers`.
+        """
         digests = []
         for text in (one, other):
             module, _, helpers = text.partition("===")

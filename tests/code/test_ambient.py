@@ -1,4 +1,6 @@
-"""What code reads from outside its arguments is a leaf where it is named literally, and refused elsewhere."""
+"""What code reads from outside its arguments is a leaf where it is named literally, and refused
+elsewhere.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What numba compiled is followed to its source, and compiled anew when what it froze has changed."""
+"""What numba compiled is followed to its source, and compiled anew when what it froze has
+changed.
+"""
 
 from __future__ import annotations
 

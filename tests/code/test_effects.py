@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from code_project import Project, in_process, look
+from code_project import Project, in_process
 
 HEAD = "import numpy as np\nimport sys\nTABLE = {}\ndef patch(v=1): TABLE['v'] = v\n"
 TAIL = "\ndef node(x): return x"
@@ -115,3 +115,14 @@ def test_at_the_top_of_a_script_only_settings_count(
     lines = in_process(SCRIPT.replace("HERE", line), tmp_path).splitlines()
     shown = next(text for text in lines if len(text) == 64)
     assert (shown != bare[0]) == counts
+
+
+def test_import_time_code_may_do_what_a_node_may_not(project: Project) -> None:
+    source = (
+        "import sqlite3, time\nconn = None\nREAD = []\ndef connect():\n    global conn\n"
+        "    conn = sqlite3.connect(':memory:')\n    conn.close()\n"
+        "    READ.append(time.time() > 0)\n"
+        "connect()\ndef node(x): return x"
+    )
+    assert project.same(source, source)
+    assert not project.same(source, source.replace("> 0", "> 1"))

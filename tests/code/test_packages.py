@@ -1,4 +1,6 @@
-"""A package counts by its version and by what it installed, where it is reached and nowhere else."""
+"""A package counts by its version and by what it installed, where it is reached and nowhere
+else.
+"""
 
 from __future__ import annotations
 

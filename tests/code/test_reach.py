@@ -296,9 +296,11 @@ CHANGES = {
         "from typing import TypedDict\nclass T(TypedDict):\n    y: int\ndef node(): return T",
     ),
     "a field of a class in a body": (
-        "import dataclasses\ndef node():\n    @dataclasses.dataclass\n    class T:\n        x: int\n"
+        "import dataclasses\ndef node():\n    @dataclasses.dataclass\n    class T:\n"
+        "        x: int\n"
         "    return T",
-        "import dataclasses\ndef node():\n    @dataclasses.dataclass\n    class T:\n        y: int\n"
+        "import dataclasses\ndef node():\n    @dataclasses.dataclass\n    class T:\n"
+        "        y: int\n"
         "    return T",
     ),
     "a default of a nested function": (
@@ -441,7 +443,8 @@ SAME = {
     ),
     "a method's place in its class": (
         "class T:\n    def a(self): return 1\n    def b(self): return 2\ndef node(): return T",
-        "class T:\n    'doc'\n    def b(self): return 2\n    def a(self): return 1\ndef node(): return T",
+        "class T:\n    'doc'\n    def b(self): return 2\n    def a(self): return 1\n"
+        "def node(): return T",
     ),
     "how a default is written": (
         "def node(x=4):\n    return x",
@@ -513,7 +516,8 @@ def test_a_chain_of_five_thousand_helpers_is_followed_to_its_end(project: Projec
 def test_leaves_name_what_was_reached_without_modules_or_files(project: Project) -> None:
     module = project.load(
         "from PKG import helpers\nLIMIT = 3\nclass T:\n    def go(self): return 1\n"
-        "def make(k):\n    def clean(x, y=1): return helpers.norm(T(), x, k, LIMIT)\n    return clean\n"
+        "def make(k):\n    def clean(x, y=1): return helpers.norm(T(), x, k, LIMIT)\n"
+        "    return clean\n"
         "node = make(2)",
         helpers="def norm(*a): return a",
     )

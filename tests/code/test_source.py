@@ -20,7 +20,7 @@ def test_a_module_edited_after_import_is_refused_until_it_is_reloaded(project: P
     file = Path(str(module.__file__))
     file.write_text(file.read_text().replace("return x\n", "return x + 1000\n"))
     assert not before.is_current()
-    with pytest.raises(StaleCodeError, match="helper: .* changed on disk after it was imported"):
+    with pytest.raises(StaleCodeError, match=r"helper: .* changed on disk after it was imported"):
         look(module.node)
     _reload(module)
     assert look(module.node).digest != before.digest

@@ -1,9 +1,10 @@
-"""What a function *is*: the fingerprint of its code and of everything of the project's that it reaches.
+"""What a function *is*: the fingerprint of its code and of everything of the project's that it
+reaches.
 
-found = fingerprint(clean, digest_constant=digest_value)
-found.digest             # changes when anything that `clean` reaches changes meaning
-found.leaves             # part by part: "function clean", "constant LIMIT", "package polars 2.1.0"
-found.is_current()       # in microseconds: has anything that it saw been rebound or changed since?
+found = fingerprint(clean, digest_constant=digest_value) found.digest             # changes when
+anything that `clean` reaches changes meaning found.leaves             # part by part: "function
+clean", "constant LIMIT", "package polars 2.1.0" found.is_current()       # in microseconds: has
+anything that it saw been rebound or changed since?
 """
 
 from lineage.code.compiled import refresh_compiled

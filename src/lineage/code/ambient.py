@@ -1,7 +1,7 @@
 """What code reads from outside its arguments: clocks, randomness, the environment.
 
-A result that depends on the hour or on unseeded randomness is not a function of its key. Objects are recognised as
-themselves, whatever name they were imported under.
+A result that depends on the hour or on unseeded randomness is not a function of its key. Objects
+are recognised as themselves, whatever name they were imported under.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ _MODULES = {
 
 
 def address(value: object, path: str | None = None) -> str:
-    """Return the name by which the world knows `value`: "time.time", "datetime.datetime.now", "random.choice".
+    """Return the name by which the world knows `value`: "time.time", "datetime.datetime.now",
+    "random.choice".
 
     `path` is how code reached it, and all there is to go by while its module is not loaded.
     """
@@ -75,7 +76,8 @@ def address(value: object, path: str | None = None) -> str:
 def ambient(value: object, path: str | None) -> tuple[str, str] | None:
     """Return (kind, name) where using `value` reads something ambient.
 
-    The kind is "clock", "entropy", or the shared generator that is drawn from: "random" or "numpy.random".
+    The kind is "clock", "entropy", or the shared generator that is drawn from: "random" or
+    "numpy.random".
     """
     name = address(value, path)
     if name in _CLOCKS:
@@ -100,7 +102,9 @@ def seeds(value: object, path: str | None) -> str | None:
 
 
 def unseeded_call(value: object, path: str | None, first: object) -> str | None:
-    """Return what a call makes: a generator, and `first`, its first argument (MISSING if none), is no seed."""
+    """Return what a call makes: a generator, and `first`, its first argument (MISSING if none), is
+    no seed.
+    """
     if first is not MISSING and first is not None:
         return None
     name = address(value, path)

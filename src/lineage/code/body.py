@@ -1,4 +1,6 @@
-"""What the body of a function leads to: each name in its bytecode, bound to the label of what it stands for now."""
+"""What the body of a function leads to: each name in its bytecode, bound to the label of what it
+stands for now.
+"""
 
 from __future__ import annotations
 
@@ -62,16 +64,13 @@ _ENVIRONMENT_READS = (
 
 
 class Body:
-    """The names of one body and what they lead to. Where `lenient` (import-time code), nothing is refused."""
+    """The names of one body and what they lead to."""
 
-    def __init__(
-        self, walk: Walk, label: str, resolver: Resolver, file: str | None, lenient: bool = False
-    ) -> None:
+    def __init__(self, walk: Walk, label: str, resolver: Resolver, file: str | None) -> None:
         self.walk = walk
         self.label = label
         self.resolver = resolver
         self.source = file
-        self.lenient = lenient
         self.bindings: dict[tuple[str, str], None] = {}
         self.seeded: tuple[str, ...] = ()
 
@@ -122,8 +121,7 @@ class Body:
             return ""
         if _is_any(value, _WIDENERS) or value is sys.modules or found.path in _FINDERS:
             return self.widen(value)
-        if not self.lenient:
-            walk.refuse_ambient(value, found.path, self.label, line, self.seeded)
+        walk.refuse_ambient(value, found.path, self.label, line, self.seeded)
         if found.path is not None:
             return walk.foreign(found.path)
         if value is MISSING:
@@ -135,12 +133,7 @@ class Body:
     def constant(self, found: Found) -> str:
         kind = "closure" if found.text in self.resolver.cells else "constant"
         name = found.text.rpartition(".")[2]
-        try:
-            return self.walk.constant(found.place, name, found.value, self.label, kind)
-        except UnstableIdentityError:
-            if not self.lenient:
-                raise
-            return f"a {type(found.value).__qualname__}"
+        return self.walk.constant(found.place, name, found.value, self.label, kind)
 
     # calls
 
@@ -172,7 +165,7 @@ class Body:
         if reads_file(found):
             self.file(call)
         unseeded = unseeded_call(value, found.path, self.first_literal(call))
-        if unseeded and not (self.lenient or self.walk.allow_ambient):
+        if unseeded and not (self.walk.lenient or self.walk.allow_ambient):
             advice = "take a seed as an argument, or set version="
             raise self.walk.undeclared(
                 self.label, call.line, f"calls {unseeded} without a seed", advice
@@ -251,7 +244,7 @@ class Body:
         return set()
 
     def refuse_environment(self, line: int | None) -> None:
-        if not (self.lenient or self.walk.allow_ambient):
+        if not (self.walk.lenient or self.walk.allow_ambient):
             what = "reads environment variables whose names are not written out"
             advice = "pass their values as arguments, name them literally, or set version="
             raise self.walk.undeclared(self.label, line, what, advice)
@@ -305,10 +298,14 @@ class Body:
             self.bindings[f"import {name}", "module"] = None
 
     def store(self, event: GlobalStore) -> None:
+        if self.walk.lenient:
+            return
         chain = self.walk.chain(self.label)
         raise UnstableIdentityError(
-            f"{chain}, line {event.line}: assigns the global `{event.name}`, so what it does depends on what ran "
-            "before; return the value instead, keep it in an object that you pass on, or set version=",
+            f"{chain}, line {event.line}: assigns the global `{event.name}`, so what it does "
+            f"depends on what ran "
+            "before; return the value instead, keep it in an object that you pass on, or set "
+            "version=",
             chain=chain,
             name=event.name,
             line=event.line,

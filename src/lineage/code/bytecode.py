@@ -1,8 +1,10 @@
-"""A signature of bytecode that changes only with meaning: the identity of code whose source can't be had.
+"""A signature of bytecode that changes only with meaning: the identity of code whose source can't
+be had.
 
-Left out: line numbers, docstrings, inline caches, the order in which a set literal was built (it depends on
-`PYTHONHASHSEED`), and the names of plain local variables. Jumps are counted in instructions that remain. Bytecode
-differs between minor versions of Python, which are in every key anyway.
+Left out: line numbers, docstrings, inline caches, the order in which a set literal was built (it
+depends on `PYTHONHASHSEED`), and the names of plain local variables. Jumps are counted in
+instructions that remain. Bytecode differs between minor versions of Python, which are in every key
+anyway.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ _known: Memo[Digest] = Memo()
 
 
 def signature(code: CodeType) -> Digest:
-    """Digest what `code` does. Equal for code that differs in lines, docstrings or names of locals only."""
+    """Digest what `code` does. Equal for code that differs in lines, docstrings or names of locals
+    only.
+    """
     known = _known.get(code)
     if known is not None:
         return known
@@ -106,7 +110,8 @@ def _argument(
         return _constant(value)
     if instruction.opname == "KW_NAMES":  # 3.11's `dis` does not look it up
         return _constant(code.co_consts[instruction.arg])
-    # some arguments carry a flag beside the name: whether a call follows, which comparison, and so on
+    # some arguments carry a flag beside the name: whether a call follows, which comparison, and so
+    # on
     return (instruction.arg if not isinstance(value, str) else None, str(value))
 
 

@@ -1,6 +1,8 @@
-"""What a class of the project's is: bases, metaclass, fields, and every method and attribute that someone wrote.
+"""What a class of the project's is: bases, metaclass, fields, and every method and attribute that
+someone wrote.
 
-Generated methods follow from the fields and are left out, as is what changes without the class changing.
+Generated methods follow from the fields and are left out, as is what changes without the class
+changing.
 """
 
 from __future__ import annotations
@@ -144,13 +146,17 @@ _ATTRS_OPTIONS = [
 
 
 def class_items(cls: type) -> list[tuple[str, object]]:
-    """Return the named items that make up `cls`, in an order that moving them about does not change."""
+    """Return the named items that make up `cls`, in an order that moving them about does not
+    change.
+    """
     items: list[tuple[str, object]] = [("qualname", cls.__qualname__), ("metaclass", type(cls))]
     items += [(f"base {index}", base) for index, base in enumerate(cls.__bases__)]
     bases = vars(cls).get("__orig_bases__", ())
     items += [(f"generic base {index}", base) for index, base in enumerate(bases)]
     items += _annotations(cls)
     items += _fields(cls)
+    if type(cls).__name__ == "JitClassType":
+        items += _compiled_class(cls)
     if is_enum(cls):
         members: Any = cls
         for name, member in members.__members__.items():
@@ -178,7 +184,9 @@ def type_text(annotation: object) -> str:
 
 
 def _annotations(cls: type) -> list[tuple[str, object]]:
-    """Return the annotated names in order, each with its type's text, and the types themselves to be followed."""
+    """Return the annotated names in order, each with its type's text, and the types themselves to
+    be followed.
+    """
     try:
         annotations = inspect.get_annotations(cls)
     except Exception:  # an annotation that can't be evaluated has no type to follow
@@ -229,6 +237,17 @@ def _fields(cls: type) -> list[tuple[str, object]]:
     return items
 
 
+def _compiled_class(cls: type) -> list[tuple[str, object]]:
+    """Return what a class compiled by numba was made from."""
+    compiled: Any = vars(cls)["class_type"]
+    items: list[tuple[str, object]] = [("struct", repr(list(compiled.struct.items())))]
+    for methods in (compiled.methods, compiled.static_methods):
+        items += [(f"method {name}", method) for name, method in sorted(methods.items())]
+    for name, accessors in sorted(compiled.jit_props.items()):
+        items += [(f"property {name} {key}", part) for key, part in sorted(accessors.items())]
+    return items
+
+
 def _dataclass_option(value: object) -> object:
     if value is dataclasses.MISSING:
         return "nothing"
@@ -241,6 +260,8 @@ def _is_named_tuple(cls: type) -> bool:
 
 def _is_made(cls: type, name: str, member: object) -> bool:
     """Say whether the attribute was made by Python or a library, not written."""
+    if type(cls).__name__ == "JitClassType" and name in ("class_type", "_ctor", "_ctor_sig"):
+        return True
     if name in _VOLATILE or isinstance(
         member, types.MemberDescriptorType | types.GetSetDescriptorType
     ):

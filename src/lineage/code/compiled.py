@@ -1,8 +1,9 @@
 """Functions compiled by numba, which froze the globals that they saw when they were compiled.
 
-A dispatcher that was compiled under one fingerprint and is called under another would run the old code. So its
-compiled code is thrown away and made again wherever the fingerprint differs from the last that was seen, and the
-on-disk cache of numba, which does not look at globals in other modules, is turned off.
+A dispatcher that was compiled under one fingerprint and is called under another would run the old
+code. So its compiled code is thrown away and made again wherever the fingerprint differs from the
+last that was seen, and the on-disk cache of numba, which does not look at globals in other modules,
+is turned off.
 """
 
 from __future__ import annotations

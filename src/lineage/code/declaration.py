@@ -34,20 +34,23 @@ def check_declaration(fn: object) -> None:
 def _check(name: str, code: CodeType) -> None:
     if code.co_flags & (_COROUTINE | _ASYNC_GENERATOR):
         raise DeclarationError(
-            f"{name} is asynchronous, so a call returns before there is a value; make it a plain function that runs "
+            f"{name} is asynchronous, so a call returns before there is a value; make it a "
+            f"plain function that runs "
             "what it awaits (asyncio.run)",
             name=name,
         )
     if code.co_flags & _GENERATOR:
         raise DeclarationError(
-            f"{name} is a generator function, whose result is used up by the first who reads it; return a list or a "
+            f"{name} is a generator function, whose result is used up by the first who reads "
+            f"it; return a list or a "
             "table, or make a call per item with lineage.map",
             name=name,
         )
     for event in scan(code).events:
         if isinstance(event, GlobalStore):
             raise DeclarationError(
-                f"{name}, line {event.line}, assigns the global `{event.name}`, so what it does depends on what ran "
+                f"{name}, line {event.line}, assigns the global `{event.name}`, so what it does "
+                f"depends on what ran "
                 "before; return the value, or set version=",
                 name=name,
                 global_name=event.name,

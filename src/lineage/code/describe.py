@@ -74,7 +74,8 @@ def _class(walk: Walk, label: str, cls: type) -> Digest:
     module = module_named(cls.__module__)
     if module is not None:
         walk.visit_module(module, label)
-    # the metaclass of a package fills a class with its own machinery: what of that has no identity counts by its type,
+    # the metaclass of a package fills a class with its own machinery: what of that has no identity
+    # counts by its type,
     # and the text of the class is taken in besides
     origins = [origin_of_module_name(base.__module__) for base in (type(cls), *cls.__bases__)]
     made_elsewhere = origin_of_module_name(cls.__module__) is not Origin.PROJECT
@@ -191,9 +192,7 @@ def _effects(walk: Walk, _: str, module: ModuleType) -> Digest:
     label = walk.label(("effects", module.__name__), f"module effects: {short}", "")
     walk.sources[label] = effects.text
     resolver = Resolver.of_module(module, walk.guards)
-    bindings = Body(walk, label, resolver, file_of_module(module), lenient=True).follow(
-        scan(effects.code)
-    )
+    bindings = Body(walk, label, resolver, file_of_module(module)).follow(scan(effects.code))
     walk.leaves[label] = digest_of("effects", effects.digest, *bindings)
     return nothing
 

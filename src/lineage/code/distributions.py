@@ -1,8 +1,9 @@
 """The distributions that are installed, and a digest of what each of them installed.
 
-`importlib.metadata` takes 40 ms to import and its map of names to distributions hundreds to build, so the `*.dist-info`
-folders are read here directly: once per process, when first asked for, and kept between processes in a small file
-under the user's cache folder that holds only as long as no dist-info changes.
+`importlib.metadata` takes 40 ms to import and its map of names to distributions hundreds to build,
+so the `*.dist-info` folders are read here directly: once per process, when first asked for, and
+kept between processes in a small file under the user's cache folder that holds only as long as no
+dist-info changes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 
 @attrs.frozen
 class Distribution:
-    """One installed distribution. `record` is a digest of what it installed; None where it has no RECORD."""
+    """One installed distribution. `record` is a digest of what it installed; None where it has no
+    RECORD.
+    """
 
     name: str
     version: str
@@ -80,8 +83,8 @@ def closure(distributions: Iterable[Distribution]) -> list[Distribution]:
 def package_digest(distribution: Distribution) -> Digest:
     """Digest a distribution by name, version and what its RECORD says that it installed.
 
-    A version is not its content (the same version can be built twice), hence RECORD; where there is none, the bytes
-    of its modules stand in.
+    A version is not its content (the same version can be built twice), hence RECORD; where there is
+    none, the bytes of its modules stand in.
     """
     content = (
         distribution.record
@@ -98,7 +101,8 @@ _bytes: dict[tuple[str, ...], Digest] = {}
 
 
 def bytes_digest(paths: tuple[str, ...]) -> Digest:
-    """Digest modules by the bytes of their files: each path a file, a folder, or a module's path without suffix.
+    """Digest modules by the bytes of their files: each path a file, a folder, or a module's path
+    without suffix.
 
     Remembered for the life of the process, because what is loaded does not change with the disk.
     """

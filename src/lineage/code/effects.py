@@ -1,7 +1,7 @@
 """What importing a module does besides making names: patches, registrations, settings.
 
-Such statements belong to the fingerprint of every function that reaches the module. Definitions, imports and plain
-bindings don't: what they made is seen as live objects, where it is reached.
+Such statements belong to the fingerprint of every function that reaches the module. Definitions,
+imports and plain bindings don't: what they made is seen as live objects, where it is reached.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _SETTER = re.compile(
 
 @attrs.frozen(eq=False)
 class Effects:
-    """The effects of one module: their digest and the code to find what they call in; and the modules it imports."""
+    """The effects of one module: their digest and the code to find what they call in; and the
+    modules it imports.
+    """
 
     digest: Digest | None
     code: CodeType | None
@@ -63,7 +65,9 @@ def effects_of(module: ModuleType) -> Effects:
 
 
 def cells() -> list[str]:
-    """Return the names under which the cells of a notebook or prompt are kept, in the order in which they ran."""
+    """Return the names under which the cells of a notebook or prompt are kept, in the order in
+    which they ran.
+    """
     return [name for name in linecache.cache if _is_cell(name)]
 
 
@@ -110,7 +114,9 @@ class _Finder:
         return Effects(statements_digest(kept), code, tuple(self.imports), ast.unparse(tree))
 
     def cell(self, body: list[ast.stmt]) -> None:
-        """Sort a notebook's cell. Its last expression is shown, so it is looked at, unless it is named as a setting."""
+        """Sort a notebook's cell. Its last expression is shown, so it is looked at, unless it is
+        named as a setting.
+        """
         if body and isinstance(body[-1], ast.Expr):
             call = body[-1].value
             if not (isinstance(call, ast.Call) and _SETTER.match(_last_name(call.func))):
@@ -142,9 +148,11 @@ class _Finder:
             self.statements.append(node)
 
     def definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
-        """Take a definition that a package's decorator registers (`@pl.api.register_dataframe_namespace`).
+        """Take a definition that a package's decorator registers
+        (`@pl.api.register_dataframe_namespace`).
 
-        It is reached without its name from then on, so it counts as if it had been passed in a call.
+        It is reached without its name from then on, so it counts as if it had been passed in a
+        call.
         """
         for decorator in node.decorator_list:
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
@@ -208,7 +216,8 @@ class _Finder:
 
 
 def _is_ours(owner: Any) -> bool:
-    """Say whether a name at the top of a script stands for something of the project's, whose bare call is an entry.
+    """Say whether a name at the top of a script stands for something of the project's, whose bare
+    call is an entry.
 
     A name that came from a package (`from polars import Config`) is that package's.
     """

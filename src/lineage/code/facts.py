@@ -18,7 +18,9 @@ def own(value: object) -> Any:
 
 
 def static(value: object, name: str) -> Any:
-    """Return the attribute `name` that the object or its type defines; MISSING where neither does."""
+    """Return the attribute `name` that the object or its type defines; MISSING where neither
+    does.
+    """
     members = own(value)
     if name in members:
         return members[name]

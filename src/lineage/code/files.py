@@ -1,7 +1,8 @@
-"""The files that code names literally: what is in them, and a cheap way to see that they have not changed.
+"""The files that code names literally: what is in them, and a cheap way to see that they have not
+changed.
 
-A stamp taken within two seconds of a file's last change is not trusted, because a second change may leave it as it is:
-such a file is read again.
+A stamp taken within two seconds of a file's last change is not trusted, because a second change may
+leave it as it is: such a file is read again.
 """
 
 from __future__ import annotations

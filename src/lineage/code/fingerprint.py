@@ -1,4 +1,6 @@
-"""The fingerprint of a live function: one digest for it and for everything of the project's that it reaches."""
+"""The fingerprint of a live function: one digest for it and for everything of the project's that it
+reaches.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,9 @@ _REMEMBERED = 4096
 class CodeFingerprint:
     """What a function was, and all that it reached, when it was looked at.
 
-    `leaves` has a digest for each part ("function norm", "constant LIMIT", "package polars 2.1.0"), so that two
-    fingerprints can be compared part by part; `sources` has their text where it could be had.
+    `leaves` has a digest for each part ("function norm", "constant LIMIT", "package polars 2.1.0"),
+    so that two fingerprints can be compared part by part; `sources` has their text where it could
+    be had.
     """
 
     digest: Digest
@@ -56,19 +59,26 @@ def fingerprint(
     allow_ambient: bool = False,
     polars_engine: str | None = None,
 ) -> CodeFingerprint:
-    """Fingerprint `target` and all that it reaches, and compile anew what numba compiled under another fingerprint.
+    """Fingerprint `target` and all that it reaches, and compile anew what numba compiled under
+    another fingerprint.
 
     Args:
-        target: A function, a class, or anything that is made of those (a partial, a method, a node).
+        target: A function, a class, or anything that is made of those (a partial, a method, a
+            node).
         digest_constant: Digests plain values.
         extra_types: The types of parameters, which are reached too.
-        allow_ambient: Let reached code read clocks, unseeded randomness and the environment as it likes.
-        polars_engine: The engine that polars runs with; by default what POLARS_ENGINE_AFFINITY says, or "in-memory".
+        allow_ambient: Let reached code read clocks, unseeded randomness and the environment as it
+            likes.
+        polars_engine: The engine that polars runs with; by default what POLARS_ENGINE_AFFINITY
+            says, or "in-memory".
 
     Raises:
-        UnstableIdentityError: it reaches a value that has no identity, or code that assigns a global.
+        UnstableIdentityError: it reaches a value that has no identity, or code that assigns a
+            global.
         StaleCodeError: a source file changed after the code in it was loaded.
-        UndeclaredReadError: it reaches a clock, unseeded randomness or a computed name in the environment.
+        UndeclaredReadError: it reaches a clock, unseeded randomness or a computed name in the
+            environment.
+
     """
     found = _walk(target, digest_constant, extra_types, allow_ambient, polars_engine)
     if found[1]:
@@ -113,7 +123,9 @@ def _walk(
 
 
 def _total(root: str, leaves: Mapping[str, Digest]) -> Digest:
-    """Digest all leaves. A target's own label is left out: to rename a function is not to change it."""
+    """Digest all leaves. A target's own label is left out: to rename a function is not to change
+    it.
+    """
     parts: list[bytes] = [b"" if root in leaves else root.encode("utf-8", "surrogatepass")]
     for label, digest in leaves.items():
         parts += [b"" if label == root else label.encode("utf-8", "surrogatepass"), digest]
@@ -144,8 +156,9 @@ _identified: dict[tuple[int, int], tuple[object, DigestConstant, CodeFingerprint
 def identify(thing: object, *, digest_constant: DigestConstant) -> Digest:
     """Return the digest of code met inside a value: a function, class, method, partial or module.
 
-    The project's is its whole fingerprint and its name; a package's, its version, what it installed and its name there;
-    the standard library's its name. Remembered for as long as the fingerprint is current.
+    The project's is its whole fingerprint and its name; a package's, its version, what it installed
+    and its name there; the standard library's its name. Remembered for as long as the fingerprint
+    is current.
     """
     plain = lineage_function(thing)
     thing = thing if plain is MISSING else plain

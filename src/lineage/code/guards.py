@@ -1,7 +1,8 @@
 """What a fingerprint saw, kept so that "is it all still so?" takes microseconds.
 
-Every name, cell, code object and attribute that was looked at is compared by identity; what can change in place is
-digested again. Objects are held, so that no other can take their place in memory.
+Every name, cell, code object and attribute that was looked at is compared by identity; what can
+change in place is digested again. Objects are held, so that no other can take their place in
+memory.
 """
 
 from __future__ import annotations

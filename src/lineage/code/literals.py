@@ -1,4 +1,6 @@
-"""Paths that can be read off the code: literals, constants of the module, and the usual ways to join them."""
+"""Paths that can be read off the code: literals, constants of the module, and the usual ways to
+join them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ _NOT_FILES = ("read_sql", "read_database", "read_clipboard", "read_gbq")
 
 
 def literal(value: Value, resolver: Resolver) -> Any:
-    """Return what `value` is known to be: text, a path or another plain literal; MISSING where it is not known."""
+    """Return what `value` is known to be: text, a path or another plain literal; MISSING where it
+    is not known.
+    """
     return _evaluate(next(iter(value)), resolver) if len(value) == 1 else MISSING
 
 
@@ -48,7 +52,9 @@ def literal_path(value: Value, resolver: Resolver) -> str | None:
 
 
 def path_read(function: Symbol, resolver: Resolver) -> str | None:
-    """Return the path that is read by calling `function`, where it is `Path(literal).read_text` or the like."""
+    """Return the path that is read by calling `function`, where it is `Path(literal).read_text` or
+    the like.
+    """
     if isinstance(function, Attribute) and function.name in _READ_METHODS:
         base = _evaluate(function.base, resolver)
         if isinstance(base, pathlib.PurePath):

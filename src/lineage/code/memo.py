@@ -1,6 +1,7 @@
 """What was worked out for a code object, kept for as long as that lives.
 
-By identity: equal code objects may have come from different files, and comparing them costs more than the look-up.
+By identity: equal code objects may have come from different files, and comparing them costs more
+than the look-up.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Source with everything taken out that can't change what a function returns.
 
-Comments and formatting are gone once parsed; here go docstrings, annotations, the outermost decorators (they are seen
-as the live objects that they made), the outermost name and defaults (seen as live values), and line numbers. The
-annotations in the body of a nested class stay, as they make the fields of a dataclass.
+Comments and formatting are gone once parsed; here go docstrings, annotations, the outermost
+decorators (they are seen as the live objects that they made), the outermost name and defaults (seen
+as live values), and line numbers. The annotations in the body of a nested class stay, as they make
+the fields of a dataclass.
 """
 
 from __future__ import annotations

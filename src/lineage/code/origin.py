@@ -1,6 +1,8 @@
-"""Where code comes from: the project, an installed distribution, the standard library, or `lineage` itself.
+"""Where code comes from: the project, an installed distribution, the standard library, or `lineage`
+itself.
 
-Project code is what is left when the others are taken away, so editable installs, scripts and notebook cells are.
+Project code is what is left when the others are taken away, so editable installs, scripts and
+notebook cells are.
 """
 
 from __future__ import annotations
@@ -70,7 +72,9 @@ def _origin_of_file(file: str, folders: tuple[str, ...]) -> Origin:
 
 
 def file_of_module(module: ModuleType) -> str | None:
-    """Return the file of `module`, or the folder of a namespace package; None where it has neither."""
+    """Return the file of `module`, or the folder of a namespace package; None where it has
+    neither.
+    """
     file = module.__dict__.get("__file__")
     if isinstance(file, str):
         return file
@@ -93,7 +97,9 @@ def origin_of_module(module: ModuleType) -> Origin:
 
 
 def origin_of_module_name(name: str | None) -> Origin:
-    """Say whose the loaded module called `name` is; the project's when there is none of that name."""
+    """Say whose the loaded module called `name` is; the project's when there is none of that
+    name.
+    """
     module = module_named(name)
     if module is not None:
         return origin_of_module(module)
@@ -113,7 +119,9 @@ def module_named(name: object) -> ModuleType | None:
 
 
 def origin_of_code(fn: FunctionType, code: CodeType | None = None) -> Origin:
-    """Say whose a function is: by the file of its code, as decorators copy `__module__` from what they wrap."""
+    """Say whose a function is: by the file of its code, as decorators copy `__module__` from what
+    they wrap.
+    """
     file = (code or fn.__code__).co_filename
     if file.startswith("<frozen "):
         return Origin.STDLIB
@@ -125,5 +133,7 @@ def origin_of_code(fn: FunctionType, code: CodeType | None = None) -> Origin:
 
 
 def distributions_of(module_name: str) -> tuple[Distribution, ...]:
-    """Return the distributions that install the top-level name of a module: several for a namespace package."""
+    """Return the distributions that install the top-level name of a module: several for a namespace
+    package.
+    """
     return installed().by_top.get(module_name.partition(".")[0], ())

@@ -1,7 +1,7 @@
 """Things made of a function and something more: what they are made of, by name.
 
-`functools.partial`, bound methods, properties, caches, dispatchers of numba and `singledispatch`: each is its kind and
-its parts, and parts are followed like anything else.
+`functools.partial`, bound methods, properties, caches, dispatchers of numba and `singledispatch`:
+each is its kind and its parts, and parts are followed like anything else.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ __all__ = ["Parts", "address_of", "is_dispatcher", "lineage_function", "parts_of
 
 @attrs.frozen(eq=False)
 class Parts:
-    """`kind` and `name` for people, `items` in order. Where `tolerant`, an item without identity counts by its type."""
+    """`kind` and `name` for people, `items` in order. Where `tolerant`, an item without identity
+    counts by its type.
+    """
 
     kind: str
     name: str
@@ -69,7 +71,9 @@ def is_dispatcher(value: object) -> bool:
 
 
 def address_of(value: object) -> str | None:
-    """Return where `value` is found in code that is not the project's, such as "numpy.linalg.norm"; None elsewhere."""
+    """Return where `value` is found in code that is not the project's, such as "numpy.linalg.norm";
+    None elsewhere.
+    """
     name = fact(value, "__qualname__") or fact(value, "__name__")
     owner = fact(value, "__module__") or type(value).__module__
     if isinstance(name, str) and isinstance(owner, str):
@@ -101,10 +105,11 @@ def _named(value: object) -> str:
 
 
 def _function_parts(fn: types.FunctionType) -> Parts | None:
-    """Take apart a function of a package or the standard library that the project made by calling one of theirs.
+    """Take apart a function of a package or the standard library that the project made by calling
+    one of theirs.
 
-    What a decorator of theirs returned is their code around cells of ours; a function found at its own address is not
-    taken apart.
+    What a decorator of theirs returned is their code around cells of ours; a function found at its
+    own address is not taken apart.
     """
     if origin_of_code(fn) is Origin.PROJECT:
         return None

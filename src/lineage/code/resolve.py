@@ -1,8 +1,8 @@
 """From the symbols in a function's bytecode to the live objects that they stand for now.
 
-Modules of the project are followed to what is in them; a path into a package or the standard library stays a path
-("numpy.linalg.norm"), the same whether or not that module is loaded yet, unless the project put something of its own
-there. Every look-up leaves a guard.
+Modules of the project are followed to what is in them; a path into a package or the standard
+library stays a path ("numpy.linalg.norm"), the same whether or not that module is loaded yet,
+unless the project put something of its own there. Every look-up leaves a guard.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ _MODULE_FACTS = frozenset(
 
 @attrs.frozen(eq=False)
 class Found:
-    """What a name leads to. `path` is set for what is not the project's; `value` may then be MISSING."""
+    """What a name leads to. `path` is set for what is not the project's; `value` may then be
+    MISSING.
+    """
 
     text: str
     value: Any
@@ -235,6 +237,8 @@ _IMPORTERS = (importlib.import_module, builtins.__import__)
 def _outside(found: Found) -> Found:
     """Give modules that are not the project's their path."""
     value = found.value
+    if value is NotImplemented or value is ...:
+        return Found(found.text, value, f"builtins.{value!r}")
     if value is os.environ:
         return Found(found.text, value, "os.environ")
     if value is sys.modules:
@@ -245,7 +249,8 @@ def _outside(found: Found) -> Found:
 
 
 def load(name: str) -> ModuleType | None:
-    """Return the module `name`, imported now if it is the project's and is not yet; None where it can't be.
+    """Return the module `name`, imported now if it is the project's and is not yet; None where it
+    can't be.
 
     Packages are not imported for their fingerprint: their name is enough.
     """

@@ -1,9 +1,10 @@
 """Follow names through bytecode, without running it.
 
-One pass in order over the instructions, with a stack of `Value`s in place of values. Forward jumps carry their stack
-to where they land, so conditional expressions are followed; whatever is not understood turns into UNKNOWN *after*
-being reported as used, so nothing is lost, only known less exactly. Variables are followed without regard to order:
-a variable may be anything that is ever assigned to it.
+One pass in order over the instructions, with a stack of `Value`s in place of values. Forward jumps
+carry their stack to where they land, so conditional expressions are followed; whatever is not
+understood turns into UNKNOWN *after* being reported as used, so nothing is lost, only known less
+exactly. Variables are followed without regard to order: a variable may be anything that is ever
+assigned to it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Iterable
 from types import CodeType
 
 from lineage.code.memo import Memo
+from lineage.code.opcodes import COUNTED, ENDS, JUMPS, NO_EFFECT, PLAIN
 from lineage.code.scopes import DATA, Scope, attribute_of, deep, expand_event
 from lineage.code.symbols import (
     UNKNOWN,
@@ -40,88 +42,6 @@ from lineage.code.symbols import (
 __all__ = ["scan"]
 
 _NULL: Value = frozenset()  # the empty slot beside a callable
-_NO_EFFECT = frozenset(
-    [
-        "RESUME",
-        "NOP",
-        "CACHE",
-        "EXTENDED_ARG",
-        "PRECALL",
-        "MAKE_CELL",
-        "COPY_FREE_VARS",
-        "SETUP_ANNOTATIONS",
-        "DELETE_FAST",
-        "DELETE_DEREF",
-        "DELETE_NAME",
-        "NOT_TAKEN",
-        "RETURN_GENERATOR",
-        "GEN_START",
-        "JUMP_BACKWARD",
-        "JUMP_BACKWARD_NO_INTERRUPT",
-        "JUMP_FORWARD",
-        "INTERPRETER_EXIT",
-    ]
-)
-_ENDS = (
-    "RETURN_VALUE",
-    "RETURN_CONST",
-    "RERAISE",
-    "RAISE_VARARGS",
-    "JUMP_FORWARD",
-    "JUMP_BACKWARD",
-)
-# opname -> (popped, pushed): everything popped counts as used, everything pushed is data
-_PLAIN = {
-    "TO_BOOL": (1, 1),
-    "GET_ITER": (1, 1),
-    "COMPARE_OP": (2, 1),
-    "IS_OP": (2, 1),
-    "CONVERT_VALUE": (1, 1),
-    "FORMAT_SIMPLE": (1, 1),
-    "FORMAT_WITH_SPEC": (2, 1),
-    "LIST_APPEND": (1, 0),
-    "SET_ADD": (1, 0),
-    "MAP_ADD": (2, 0),
-    "LIST_EXTEND": (1, 0),
-    "SET_UPDATE": (1, 0),
-    "DICT_UPDATE": (1, 0),
-    "DICT_MERGE": (1, 0),
-    "LIST_TO_TUPLE": (1, 1),
-    "BINARY_SLICE": (3, 1),
-    "STORE_SLICE": (4, 0),
-    "STORE_ATTR": (2, 0),
-    "DELETE_ATTR": (1, 0),
-    "LOAD_BUILD_CLASS": (0, 1),
-    "LOAD_ASSERTION_ERROR": (0, 1),
-    "LOAD_LOCALS": (0, 1),
-    "LOAD_COMMON_CONSTANT": (0, 1),
-    "LOAD_CLOSURE": (0, 1),
-    "PUSH_EXC_INFO": (1, 2),
-    "CHECK_EXC_MATCH": (1, 1),
-    "POP_EXCEPT": (1, 0),
-    "BEFORE_WITH": (1, 2),
-    "WITH_EXCEPT_START": (0, 1),
-    "YIELD_VALUE": (1, 1),
-    "CALL_INTRINSIC_1": (1, 1),
-    "CALL_INTRINSIC_2": (2, 1),
-    "SET_FUNCTION_ATTRIBUTE": (2, 1),
-    "RETURN_VALUE": (1, 0),
-    "END_SEND": (2, 1),
-    "UNARY_NOT": (1, 1),
-    "UNARY_NEGATIVE": (1, 1),
-    "UNARY_INVERT": (1, 1),
-    "UNARY_POSITIVE": (1, 1),
-}
-_COUNTED = (
-    "BUILD_TUPLE",
-    "BUILD_LIST",
-    "BUILD_SET",
-    "BUILD_STRING",
-    "BUILD_SLICE",
-    "RAISE_VARARGS",
-)
-_TWO_LOCALS = ("LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW")
-
 _known: Memo[Scan] = Memo()
 
 
@@ -172,7 +92,7 @@ class _Machine:
             elif not reachable:
                 self.stack = []  # an exception's handler: what it finds on the stack is data
             self.step(instruction)
-            reachable = not instruction.opname.startswith(_ENDS)
+            reachable = not instruction.opname.startswith(ENDS)
 
     def land(self, landed: list[Value], reachable: bool) -> None:
         if not reachable:
@@ -212,9 +132,9 @@ class _Machine:
 
     def step(self, instruction: dis.Instruction) -> None:
         name, arg = instruction.opname, instruction.arg or 0
-        if name in _PLAIN:
-            self.plain(*_PLAIN[name])
-        elif name in _COUNTED:
+        if name in PLAIN:
+            self.plain(*PLAIN[name])
+        elif name in COUNTED:
             self.plain(arg, name != "RAISE_VARARGS")
         elif handler := getattr(self, "op_" + name, None):
             handler(instruction, arg)
@@ -225,9 +145,9 @@ class _Machine:
             self.plain(1, 0)
         elif name.startswith(("LOAD_FAST", "STORE_FAST")):
             self.locals(name, instruction.argval)
-        elif name not in _NO_EFFECT:
+        elif name not in NO_EFFECT:
             self.unknown(instruction)
-        if instruction.opcode in _JUMPS and not name.startswith(("JUMP_IF", "JUMP_BACK", "FOR_")):
+        if instruction.opcode in JUMPS and not name.startswith(("JUMP_IF", "JUMP_BACK", "FOR_")):
             self.jump(instruction.argval)
 
     def jump(self, target: int) -> None:
@@ -256,7 +176,8 @@ class _Machine:
             names = names[len(stored) :]
         closed = (*self.scope.code.co_cellvars, *self.scope.code.co_freevars)
         for name in names:
-            # a cell is loaded by this only to be handed to a nested function, whose own loads are followed
+            # a cell is loaded by this only to be handed to a nested function, whose own loads are
+            # followed
             self.push(DATA if name in closed else self.local(name))
 
     def op_LOAD_DEREF(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
@@ -264,7 +185,8 @@ class _Machine:
 
     op_LOAD_CLASSDEREF = op_LOAD_DEREF  # noqa: N815
 
-    def op_LOAD_FROM_DICT_OR_DEREF(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
+    # noqa: N802
+    def op_LOAD_FROM_DICT_OR_DEREF(self, instruction: dis.Instruction, _: int) -> None:
         self.pop()
         self.push(self.local(instruction.argval))
 
@@ -278,7 +200,8 @@ class _Machine:
         value: Value = frozenset((Global(name),))
         self.push(value | self.local(name) if name in self.scope.assigned else value)
 
-    def op_LOAD_FROM_DICT_OR_GLOBALS(self, instruction: dis.Instruction, arg: int) -> None:  # noqa: N802
+    # noqa: N802
+    def op_LOAD_FROM_DICT_OR_GLOBALS(self, instruction: dis.Instruction, arg: int) -> None:
         self.pop()
         self.op_LOAD_NAME(instruction, arg)
 
@@ -456,9 +379,6 @@ class _Machine:
     def op_MAKE_FUNCTION(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
         flags = bin(arg & 0x0F).count("1") if sys.version_info < (3, 13) else 0
         self.plain(1 + flags, 1)
-
-
-_JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
 
 
 def _single(value: Iterable[Symbol]) -> Symbol:

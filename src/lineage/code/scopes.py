@@ -1,4 +1,6 @@
-"""Variables of nested code: what may be in them, once everything that is assigned to them is known."""
+"""Variables of nested code: what may be in them, once everything that is assigned to them is
+known.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _DEEPEST = 12
 
 
 class Scope:
-    """The code of one function body, class body or comprehension, and what is assigned to its variables."""
+    """The code of one function body, class body or comprehension, and what is assigned to its
+    variables.
+    """
 
     def __init__(self, code: CodeType, parent: Scope | None, scopes: list[Scope]) -> None:
         self.code = code
@@ -44,7 +48,9 @@ class Scope:
             self.assigned[name] = {UNKNOWN}
 
     def assign(self, name: str, value: Value) -> None:
-        """Note that `value` may be in the variable `name`, this scope's or (nonlocal) an outer one's."""
+        """Note that `value` may be in the variable `name`, this scope's or (nonlocal) an outer
+        one's.
+        """
         owner = self
         while name in owner.code.co_freevars and owner.parent is not None:
             owner = owner.parent
@@ -68,7 +74,9 @@ def attribute_of(base: Symbol, name: str) -> Symbol:
 
 
 def deep(symbol: Symbol, limit: int = _DEEPEST) -> bool:
-    """Say whether `symbol` is nested so deeply that it is better taken for data: a long chain of method calls."""
+    """Say whether `symbol` is nested so deeply that it is better taken for data: a long chain of
+    method calls.
+    """
     while limit > 0:
         limit -= 1
         if isinstance(symbol, Attribute | Item):

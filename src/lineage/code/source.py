@@ -1,7 +1,8 @@
 """The source of loaded code, and the proof that it is its source.
 
-Text on disk is not what is loaded: a module may have been edited since its import. So a file's text is compiled and
-the code object looked for in it; only a definition that compiles to the live code is taken for its source.
+Text on disk is not what is loaded: a module may have been edited since its import. So a file's text
+is compiled and the code object looked for in it; only a definition that compiles to the live code
+is taken for its source.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Definition:
 
 
 class SourceFile:
-    """One text, parsed and compiled once: its tree, and the functions in it by what they compile to."""
+    """One text, parsed and compiled once: its tree, and the functions in it by what they compile
+    to.
+    """
 
     def __init__(self, name: str, text: str) -> None:
         self.lines = text.splitlines(keepends=True)
@@ -75,7 +78,9 @@ class SourceFile:
         self._definitions: dict[_Node, Definition] = {}
 
     def find(self, code: CodeType) -> Definition | None:
-        """Return the definition that compiles to `code`, exactly or moved; None where there is none."""
+        """Return the definition that compiles to `code`, exactly or moved; None where there is
+        none.
+        """
         candidates = self._codes.get(code.co_qualname, [])
         exact = [one for one in candidates if one == code and _same_place(one, code)]
         if not exact:
@@ -170,7 +175,9 @@ _files: dict[str, tuple[object, SourceFile | None]] = {}
 
 
 def source_file(file: str, module_globals: dict[str, Any] | None = None) -> SourceFile | None:
-    """Return the source that `file` holds now, from disk, a notebook's cell or a doctest; None where there is none."""
+    """Return the source that `file` holds now, from disk, a notebook's cell or a doctest; None
+    where there is none.
+    """
     stamp: object = stamp_of(file)
     text: str | None = None
     if stamp is None:
@@ -228,7 +235,9 @@ def definition_of(fn: FunctionType) -> Definition | None:
 
 
 def file_of_code(fn: FunctionType) -> str:
-    """Return the file that `fn` was compiled from; absolute, where it is a script named by a relative path."""
+    """Return the file that `fn` was compiled from; absolute, where it is a script named by a
+    relative path.
+    """
     file = fn.__code__.co_filename
     if not os.path.isabs(file) and not file.startswith("<"):
         loaded = fn.__globals__.get("__file__")
@@ -245,7 +254,8 @@ def _refuse_if_stale(fn: FunctionType, file: str) -> None:
     if os.stat(file).st_ctime > _process_start:
         name = fn.__code__.co_qualname
         raise StaleCodeError(
-            f"{name}: {file} changed on disk after it was imported, and no longer holds the code that is loaded; "
+            f"{name}: {file} changed on disk after it was imported, and no longer holds the "
+            f"code that is loaded; "
             "reload the module or restart",
             name=name,
             file=file,
@@ -253,7 +263,9 @@ def _refuse_if_stale(fn: FunctionType, file: str) -> None:
 
 
 def _started() -> float:
-    """Return when this process started; where the system does not say, when this module was imported."""
+    """Return when this process started; where the system does not say, when this module was
+    imported.
+    """
     try:
         with open("/proc/self/stat", "rb") as stream:
             ticks = int(stream.read().rpartition(b")")[2].split()[19])
@@ -269,7 +281,8 @@ _process_start = _started()
 def class_definition(cls: type) -> Definition | None:
     """Return the source of a class as its module's file holds it; None where it can't be had.
 
-    There is no code object of a class body to compare it with, so this is for display and for what no live object shows.
+    There is no code object of a class body to compare it with, so this is for display and for what
+    no live object shows.
     """
     module = sys.modules.get(cls.__module__)
     file = getattr(module, "__file__", None)
@@ -284,7 +297,9 @@ def class_definition(cls: type) -> Definition | None:
 
 
 def type_checking_imports(fn: FunctionType) -> dict[str, str]:
-    """Return the names that the module of `fn` imports for type checkers only, and the modules that they are from."""
+    """Return the names that the module of `fn` imports for type checkers only, and the modules that
+    they are from.
+    """
     source = source_file(file_of_code(fn), fn.__globals__)
     found: dict[str, str] = {}
     for node in source.tree.body if source is not None else ():

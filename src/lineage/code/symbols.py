@@ -1,7 +1,9 @@
-"""What bytecode says about a value before it runs: the words in which `scan` reports and `resolve` answers.
+"""What bytecode says about a value before it runs: the words in which `scan` reports and `resolve`
+answers.
 
-A symbol is where a value comes from: a global, a closure's cell, an import, an attribute of one of those, a literal,
-the result of a call. A `Value` is the set of symbols that a place may hold; UNKNOWN among them means "or data".
+A symbol is where a value comes from: a global, a closure's cell, an import, an attribute of one of
+those, a literal, the result of a call. A `Value` is the set of symbols that a place may hold;
+UNKNOWN among them means "or data".
 """
 
 from __future__ import annotations
@@ -54,7 +56,9 @@ class Cell:
 
 @attrs.frozen
 class Local:
-    """A variable of the code numbered `scope`; replaced by what is ever assigned to it before a scan is handed out."""
+    """A variable of the code numbered `scope`; replaced by what is ever assigned to it before a
+    scan is handed out.
+    """
 
     scope: int
     name: str
@@ -70,7 +74,9 @@ class Const:
 
 @attrs.frozen
 class Import:
-    """A module that is imported in the body: the whole dotted name (`from a.b import c`), or its top (`import a.b`)."""
+    """A module that is imported in the body: the whole dotted name (`from a.b import c`), or its
+    top (`import a.b`).
+    """
 
     name: str
     level: int

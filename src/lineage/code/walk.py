@@ -1,14 +1,14 @@
 """Walk from a function over everything of the project's that it reaches.
 
-A worklist, not recursion: a chain of thousands of helpers is as good as one. Every function, class, constant, module
-and wrapper that is met gets a label when first seen, and later a leaf: the digest of what it is itself and of the
-labels that its names lead to. Labels and leaves together say everything, in whatever circles the code runs.
+A worklist, not recursion: a chain of thousands of helpers is as good as one. Every function, class,
+constant, module and wrapper that is met gets a label when first seen, and later a leaf: the digest
+of what it is itself and of the labels that its names lead to. Labels and leaves together say
+everything, in whatever circles the code runs.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 from collections import deque
 from collections.abc import Callable
 from types import CodeType, FunctionType, ModuleType
@@ -16,13 +16,12 @@ from typing import Any
 
 from lineage.code.ambient import address, ambient, is_shared
 from lineage.code.bytecode import signature
-from lineage.code.distributions import Distribution, bytes_digest
+from lineage.code.distributions import bytes_digest
 from lineage.code.facts import fact
-from lineage.code.files import FileState, file_state
-from lineage.code.guards import MISSING, Guards, is_fixed
+from lineage.code.guards import MISSING, is_fixed
+from lineage.code.ledger import Ledger
 from lineage.code.origin import (
     Origin,
-    distributions_of,
     file_of_module,
     module_named,
     origin_of_code,
@@ -32,21 +31,22 @@ from lineage.code.origin import (
 )
 from lineage.code.parts import Parts, address_of, lineage_function, parts_of
 from lineage.code.unstable import without_identity
-from lineage.code.widen import project_imports, project_root, project_source
 from lineage.digest import Digest, digest_of
-from lineage.errors import UndeclaredReadError, UnstableIdentityError
+from lineage.errors import UnstableIdentityError
 
 __all__ = ["Describe", "DigestConstant", "Walk"]
 
 DigestConstant = Callable[[object, Callable[[object], Digest]], Digest]
-"""`digest_constant(value, identify)`: the content digest of a plain value. It calls `identify` for each function, class
-and module met in the value and for each instance's class, and raises UnstableIdentityError for what has no digest."""
+"""`digest_constant(value, identify)`: the content digest of a plain value. It calls `identify` for
+each function, class and module met in the value and for each instance's class, and raises
+UnstableIdentityError for what has no digest.
+"""
 
 Describe = Callable[["Walk", str, Any], Digest]
 """Works out the leaf of one thing, and reaches what that leads to."""
 
 
-class Walk:
+class Walk(Ledger):
     """One walk: what was reached, and what is still to be looked into."""
 
     def __init__(
@@ -55,54 +55,40 @@ class Walk:
         describe: dict[str, Describe],
         allow_ambient: bool = False,
     ) -> None:
+        super().__init__()
         self.digest_constant = digest_constant
         self.describe = describe
         self.allow_ambient = allow_ambient
-        self.guards = Guards()
-        self.leaves: dict[str, Digest] = {}
-        self.sources: dict[str, str] = {}
-        self.distributions: dict[str, Distribution] = {}
-        self.files: dict[str, FileState] = {}
+        self.lenient = False
         self.dispatchers: list[Any] = []
         self.root = ""
-        self._labels: dict[object, str] = {}  # id or place -> label or reference
-        self._counts: dict[str, int] = {}
-        self._parents: dict[str, str] = {}
-        self._held: list[object] = []  # so that no id is used twice
         self._waiting: deque[tuple[str, str, Any]] = deque()
         self._modules: set[str] = set()
+        self._effects: deque[ModuleType] = deque()
 
     def start(self, target: object) -> None:
+        """Look into `target` and what it reaches by running."""
         self.root = self.reach(target, "")
-        self.finish()
+        self.drain()
 
     def finish(self) -> None:
-        """Look into everything that waits."""
+        """Look into what importing the modules that were reached has done.
+
+        Import-time code handles connections, clocks and globals as it must: from here on nothing is
+        refused.
+        """
+        self.drain()
+        self.lenient = True
+        while self._effects:
+            self._waiting.append(("effects", "", self._effects.popleft()))
+            self.drain()
+
+    def drain(self) -> None:
         while self._waiting:
             kind, label, thing = self._waiting.popleft()
             digest = self.describe[kind](self, label, thing)
             if label:
                 self.leaves[label] = digest
-
-    def chain(self, label: str) -> str:
-        """Say how `label` was reached, for people."""
-        names: list[str] = []
-        while label:
-            kind, _, name = label.partition(" ")
-            names.append(name if kind in ("function", "class") else f"{kind} `{name}`")
-            label = self._parents.get(label, "")
-        return " -> ".join(reversed(names))
-
-    # labels
-
-    def label(self, key: object, text: str, parent: str) -> str:
-        """Return a new label for `key`: `text`, numbered where that is taken."""
-        count = self._counts[text] = self._counts.get(text, 0) + 1
-        label = text if count == 1 else f"{text}#{count}"
-        self._labels[key] = label
-        self._parents[label] = parent
-        self.leaves[label] = digest_of("unfinished")  # holds its place in the order of discovery
-        return label
 
     def wait(self, kind: str, thing: object, text: str, parent: str) -> str:
         label = self.label(id(thing), text, parent)
@@ -113,7 +99,9 @@ class Walk:
     # things
 
     def reach(self, thing: object, parent: str) -> str:
-        """Return the label of a function, class, module or wrapper, and have it looked into; a reference, if foreign."""
+        """Return the label of a function, class, module or wrapper, and have it looked into; a
+        reference, if foreign.
+        """
         plain = lineage_function(thing)
         thing = thing if plain is MISSING else plain
         known = self._labels.get(id(thing))
@@ -187,7 +175,9 @@ class Walk:
         return reference
 
     def _compiled(self, module_name: object) -> str | None:
-        """Return the label of a module of the project's that is machine code: its bytes are all there is to see."""
+        """Return the label of a module of the project's that is machine code: its bytes are all
+        there is to see.
+        """
         module = module_named(module_name)
         file = file_of_module(module) if module is not None else None
         if file is None or not file.endswith((".so", ".pyd", ".dylib")):
@@ -200,30 +190,6 @@ class Walk:
             self.leaves[label] = bytes_digest((file,))
         return self._labels["compiled", file]
 
-    def foreign(self, path: str) -> str:
-        """Return the reference to something outside of the project, and count the package that it is in."""
-        top = path.partition(".")[0]
-        if path.startswith("module "):
-            return path
-        module = module_named(top)
-        if top == "lineage":
-            return f"lineage {path}"
-        if origin_of_module_name(top) is Origin.STDLIB:
-            return f"stdlib {path}"
-        found = distributions_of(top)
-        for distribution in found:
-            self.distributions[distribution.name] = distribution
-        if not found:
-            self._without_distribution(top, module)
-        return f"package {path}"
-
-    def _without_distribution(self, top: str, module: ModuleType | None) -> None:
-        file = file_of_module(module) if module is not None else None
-        if file is None or f"package {top}" in self.leaves:
-            return
-        whole = os.path.dirname(file) if os.path.basename(file).startswith("__init__.") else file
-        self.leaves[f"package {top}"] = bytes_digest((whole,))
-
     # values
 
     def item(self, value: object, parent: str, name: str, tolerant: bool = False) -> bytes:
@@ -233,27 +199,34 @@ class Walk:
         try:
             return b"is " + self.value_digest(value, parent, name)
         except UnstableIdentityError:
-            if not tolerant:
+            if not (tolerant or self.lenient):
                 raise
             return b"type " + type(value).__qualname__.encode()
 
     def constant(
         self, key: object, name: str, value: object, parent: str, kind: str = "constant"
     ) -> str:
-        """Return the label of a value with a leaf of its own: a constant, what is in a cell, a default."""
+        """Return the label of a value with a leaf of its own: a constant, what is in a cell, a
+        default.
+        """
         known = self._labels.get(key)
         if known is not None:
             return known
         label = self.label(key, f"{kind} {name}", parent)
         self._held.append(value)
-        self.leaves[label] = self.value_digest(value, label, "")
+        try:
+            self.leaves[label] = self.value_digest(value, label, "")
+        except UnstableIdentityError:
+            if not self.lenient:
+                raise
+            self.leaves[label] = digest_of("unstable", type(value).__qualname__.encode())
         return label
 
     def value_digest(self, value: object, parent: str, name: str) -> Digest:
         """Digest data; code in it is reached, and counts by its label.
 
-        Twice where there is code in it: labels are given after all of it was met and put in an order that the order
-        of a set does not change.
+        Twice where there is code in it: labels are given after all of it was met and put in an
+        order that the order of a set does not change.
         """
         chain = f"{self.chain(parent)}{' -> ' if name else ''}{name}"
         reason = without_identity(value)
@@ -309,53 +282,11 @@ class Walk:
         what = f"{kind} {reason or 'has no stable identity'}"
         detail = f" ({cause})" if cause is not None and str(cause) else ""
         return UnstableIdentityError(
-            f"{chain}: {what}{detail}; pass it as an argument, create it inside the node, or set version=",
+            f"{chain}: {what}{detail}; pass it as an argument, create it inside the node, or "
+            f"set version=",
             chain=chain,
             type=kind,
         )
-
-    # what lies outside
-
-    def environment(self, name: str, parent: str) -> str:
-        label = f"environment variable {name}"
-        if label not in self.leaves:
-            value = os.environ.get(name)
-            text = b"" if value is None else os.fsencode(value)
-            self.leaves[label] = digest_of(
-                "environment", b"set" if value is not None else b"unset", text
-            )
-            self.guards.check(lambda: os.environ.get(name))
-        return label
-
-    def file(self, path: str, source: str | None) -> str:
-        """Return the label of a file that is read; by its place beside the source, if it is named from there."""
-        known = self._labels.get(("file", path))
-        if known is not None:
-            return known
-        folder = os.path.dirname(source or "") + os.sep
-        shown = path.removeprefix(folder) if folder != os.sep else path
-        label = self.label(("file", path), f"file {shown}", "")
-        state = self.files[path] = file_state(path)
-        self.leaves[label] = state.digest
-        self.guards.file(path, state)
-        return label
-
-    def unbound(self, name: str) -> str:
-        label = f"unbound {name}"
-        self.leaves[label] = digest_of("unbound", name.encode())
-        return label
-
-    def widen(self, file: str | None) -> str:
-        """Take all source of the project that `file` is in, and the packages that any of it imports."""
-        label = "all project source"
-        if label not in self.leaves:
-            root = project_root(file)
-            self.leaves[label] = project_source(root)
-            self.guards.check(lambda: project_source(root))
-            for top in project_imports(root):
-                if distributions_of(top):
-                    self.foreign(top)
-        return label
 
     def visit_module(self, module: ModuleType, parent: str) -> None:
         """Have the effects of importing `module` looked into, and of the packages around it."""
@@ -364,7 +295,7 @@ class Walk:
             self._modules.add(name)
             found = module_named(name)
             if found is not None and origin_of_module(found) is Origin.PROJECT:
-                self._waiting.append(("effects", "", found))
+                self._effects.append(found)
             name = name.rpartition(".")[0]
 
     def refuse_ambient(
@@ -376,24 +307,13 @@ class Walk:
         seeded: tuple[str, ...] = (),
     ) -> None:
         read = ambient(value, path)
-        if read is None or self.allow_ambient or read[0] in seeded:
+        if read is None or self.lenient or self.allow_ambient or read[0] in seeded:
             return
         if read[0] == "clock":
             advice = "pass the time as an argument, declare a source with every=, or set version="
         else:
             advice = "take a seed as an argument, declare a source with every=, or set version="
         raise self.undeclared(parent, line, f"uses {read[1]}", advice)
-
-    def undeclared(
-        self, parent: str, line: int | None, what: str, advice: str
-    ) -> UndeclaredReadError:
-        where = "" if line is None else f", line {line}"
-        chain = self.chain(parent)
-        return UndeclaredReadError(
-            f"{chain}{where}: {what}, so its result is not determined by its arguments; {advice}",
-            function=chain,
-            line=line,
-        )
 
 
 def _short(qualname: str) -> str:
@@ -408,7 +328,9 @@ def _order(thing: object) -> tuple[bytes, ...]:
 
 
 def _foreign_name(value: object) -> str | None:
-    """Return the dotted name of a built-in or packaged callable that is neither class nor plain function."""
+    """Return the dotted name of a built-in or packaged callable that is neither class nor plain
+    function.
+    """
     path = address_of(value)
     if path is not None:
         return path

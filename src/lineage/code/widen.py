@@ -1,6 +1,7 @@
 """All source of a project: what code depends on whose reach can't be seen.
 
-`eval`, `globals()`, a module looked up by a computed name: any file of the project may be what they reach.
+`eval`, `globals()`, a module looked up by a computed name: any file of the project may be what they
+reach.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _states: dict[str, FileState] = {}
 
 
 def project_root(file: str | None) -> str:
-    """Return the nearest folder above `file` that marks a project; else its own folder, else the working folder."""
+    """Return the nearest folder above `file` that marks a project; else its own folder, else the
+    working folder.
+    """
     start = os.path.dirname(os.path.abspath(file)) if file and os.path.exists(file) else os.getcwd()
     folder = start
     while True:
@@ -35,7 +38,9 @@ def project_root(file: str | None) -> str:
 
 
 def source_files(root: str) -> list[str]:
-    """Return the Python files below `root`, in order; hidden folders and virtual environments aside."""
+    """Return the Python files below `root`, in order; hidden folders and virtual environments
+    aside.
+    """
     found = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(

@@ -160,6 +160,10 @@ class _Walk:
 
     def _path(self, value: Path) -> Tree:
         assert self.scratch is not None
+        if value == self.scratch:
+            raise UnstableIdentityError(
+                f"{value} is the scratch folder itself, whose name says nothing; return a file or a folder in it"
+            )
         if value.is_absolute() and value.is_relative_to(self.scratch) and value.exists():
             content, info = self.freezer.codecs["path"].identify(value, "path:Path")
             return Leaf("path:Path", content, value=value, info=info)

@@ -42,7 +42,7 @@ def _plain(tree: Tree) -> Any:
     elif isinstance(tree, Leaf):
         plain = {"l": tree.kind, "d": tree.content.hex()}
         if tree.family in ("failed", "file"):
-            plain["m"] = tree.info
+            plain["m"] = {name: fact for name, fact in (tree.info or {}).items() if name != "live"}
     elif isinstance(tree, Atom):
         plain = {"a": tree.kind, "x": tree.text}
     else:

@@ -49,10 +49,6 @@ class Thawer:
     def _leaf(self, leaf: Leaf) -> Any:
         if leaf.family == "failed":
             return Failed(**(leaf.info or {}))
-        if leaf.family == "file":
-            from lineage.files import File
-
-            return File((leaf.info or {})["path"])
         if leaf.family == "code":  # code is immutable: the live object serves
             return leaf.value if leaf.value is not None else self._class(leaf.kind[5:], leaf.content)
         if leaf.family == "pickle" and leaf.code is not None:

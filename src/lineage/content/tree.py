@@ -15,7 +15,7 @@ from typing import Any, Union, cast
 
 from lineage.digest import Digest, digest_of
 
-__all__ = ["Atom", "Branch", "Hole", "Leaf", "Tree", "digest_tree", "fill", "holes", "leaves"]
+__all__ = ["SCALARS", "Atom", "Branch", "Hole", "Leaf", "Tree", "digest_tree", "fill", "holes", "leaves"]
 
 
 class Hole:
@@ -145,17 +145,18 @@ def _digest_str(value: str) -> Digest:
     return digest_of("str", value.encode("utf-8", "surrogatepass"))
 
 
-_SCALARS: dict[type, Callable[[Any], Digest]] = {
+SCALARS: dict[type, Callable[[Any], Digest]] = {
     int: _digest_int,
     str: _digest_str,
     float: _digest_float,
     bool: lambda value: _TRUE if value else _FALSE,
     type(None): lambda value: _NONE,
 }
+"""How plain values are digested, by exact type."""
 
 
 def _known_digest(tree: Tree) -> Digest | None:
-    scalar = _SCALARS.get(type(tree))
+    scalar = SCALARS.get(type(tree))
     if scalar is not None:
         return scalar(tree)
     return getattr(tree, "digest", None) if isinstance(tree, (Atom, Leaf, Branch)) else None

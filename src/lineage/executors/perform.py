@@ -47,6 +47,7 @@ from lineage.wiring import check_value
 __all__ = ["compose", "perform"]
 
 _HOST = platform.node()
+_NO_SCRATCH = Path(os.devnull)
 _SCALARS = frozenset({int, str, float, bool, type(None)})
 
 
@@ -74,7 +75,7 @@ def compose(work: Work, store: Store) -> tuple[Tree, SideData] | Failure:
     watch = _Watch("driver", 1)
     with capture.collecting() as log:
         try:
-            tree = freezer.freeze(_run(work, _thaw(work, store), current), scratch=current.scratch_folder)
+            tree = freezer.freeze(_run(work, _thaw(work, store), current), scratch=current.scratch_folder or _NO_SCRATCH)
             return tree, watch.side(log)
         except Exception as error:
             damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
@@ -104,9 +105,7 @@ def _attempt(work: Work, store: Store, executor: str, number: int) -> Success | 
 
 
 def _current(work: Work, store: Store, attempt: int, *, composes: bool = False) -> Current:
-    key = work.key.hex()
-    folder = Path(f"{store.root}/scratch/{key[:24]}-{os.getpid()}-{attempt}")
-    return Current(work.run, work.node.name, key, attempt, folder, composes)
+    return Current(work.run, work.node.name, work.key.hex(), attempt, store.place, composes)
 
 
 def _thaw(work: Work, store: Store) -> list[Any]:
@@ -185,7 +184,7 @@ def _stored(
         check_value(value, returns, f"{node.name}(): result")
     if node.given.compare == "unordered":
         value = in_canonical_order(value)
-    tree = freezer.freeze(value, scratch=current.scratch_folder)
+    tree = freezer.freeze(value, scratch=current.scratch_folder or _NO_SCRATCH)
     if type(tree) in _SCALARS:
         text, written = dump_tree(tree), 0
     else:
@@ -257,6 +256,5 @@ def _failure(error: Exception, side: SideData, *, inputs_damaged: bool = False) 
 
 
 def _clean(current: Current) -> None:
-    folder: Path = current.scratch_folder
-    if not current.keeps_scratch and folder.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+    if current.scratch_folder is not None and not current.keeps_scratch:
+        shutil.rmtree(current.scratch_folder, ignore_errors=True)

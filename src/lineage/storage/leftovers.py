@@ -10,15 +10,15 @@ from __future__ import annotations
 import fcntl
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+from lineage.codecs.paths import remove_tree
 
 __all__ = ["Presence", "sweep"]
 
 _TEMPORARY = re.compile(r"(\d+)-")
 _SCRATCH = re.compile(r"[0-9a-f]+-(\d+)-\d+$")
-_VIEW = re.compile(r"[0-9a-f]+\.(\d+)\..*tmp$")
 
 
 class Presence:
@@ -28,6 +28,7 @@ class Presence:
         folder = root / "alive"
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{os.getpid()}-{os.urandom(6).hex()}"
+        self._process = os.getpid()
         self._handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,7 +37,8 @@ class Presence:
 
     def close(self) -> None:
         if self._handle >= 0:
-            self.path.unlink(missing_ok=True)
+            if os.getpid() == self._process:  # a forked child leaves its parent's sign alone
+                self.path.unlink(missing_ok=True)
             os.close(self._handle)
             self._handle = -1
 
@@ -45,7 +47,7 @@ def sweep(root: Path) -> int:
     """Remove from the store in `root` what dead processes left unfinished, and return how many things that were."""
     alive = _alive(root)
     swept = 0
-    for folder, pattern in (("tmp", _TEMPORARY), ("scratch", _SCRATCH), ("views", _VIEW)):
+    for folder, pattern in (("tmp", _TEMPORARY), ("scratch", _SCRATCH)):
         for name, process in _named(root / folder, pattern):
             if process not in alive and not _runs(process):
                 _remove(root / folder / name)
@@ -97,6 +99,6 @@ def _runs(process: int) -> bool:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        remove_tree(path)
     else:
         path.unlink(missing_ok=True)

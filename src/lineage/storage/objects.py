@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +18,13 @@ from lineage.errors import CorruptObjectError, ObjectMissingError, ReadOnlyStore
 __all__ = ["LocalObjects", "Verify", "explained"]
 
 Verify = Literal["always", "first", "never"]
-"""When the bytes of an object are checked: at each read, at the first read of each process, or never."""
+"""When the bytes of an object are checked: at each read; at the first read of each process and whenever the file looks
+touched since; or never."""
+
+_YOUNG = 20_000_000
+"""Nanoseconds within which two changes of a file may show one time, so that its stamp says nothing yet."""
+
+_Stamp = tuple[int, int, int]
 
 
 class LocalObjects:
@@ -28,8 +35,8 @@ class LocalObjects:
             raise ValueError(f"verify is 'always', 'first' or 'never', not {verify!r}")
         self.folder = folder
         self.verify = verify
-        # Sets whose single operations are atomic: no lock, which a forked child might inherit locked.
-        self._checked: set[Digest] = set()
+        # Their single operations are atomic: no lock, which a forked child might inherit locked.
+        self._checked: dict[Digest, _Stamp] = {}
         self._unsynced: set[Path] = set()
 
     def put(self, data: bytes) -> Digest:
@@ -66,10 +73,9 @@ class LocalObjects:
     def path(self, digest: Digest) -> Path:
         place = self._place(digest)
         try:
-            if self.verify == "always" or (self.verify == "first" and digest not in self._checked):
-                self._check(place, digest)
-            else:
-                place.stat()
+            stamp = _stamp(place)
+            if self.verify == "always" or (self.verify == "first" and self._checked.get(digest) != stamp):
+                self._check(place, digest, stamp)
         except FileNotFoundError:
             raise ObjectMissingError(
                 f"object {short(digest)} is gone from {self.folder}; materialise what needs it again",
@@ -115,7 +121,7 @@ class LocalObjects:
             pass  # another process was first
         except OSError:
             aside = None  # a read-only store keeps it where it is
-        self._checked.discard(digest)
+        self._checked.pop(digest, None)
         return CorruptObjectError(
             f"object {short(digest)} is not what was stored"
             + (f"; it was set aside in {aside}. " if aside is not None else ". ")
@@ -140,19 +146,30 @@ class LocalObjects:
             os.fsync(file.fileno())
         source.chmod(0o444)
         if not place.parent.exists():
+            if not self.folder.exists():
+                self._note(self.folder.parent)
             place.parent.mkdir(parents=True, exist_ok=True)
             self._note(self.folder)
+        self._trust(digest, _stamp(source))
         os.replace(source, place)
-        self._checked.add(digest)
         self._note(place.parent)
 
     def _note(self, folder: Path) -> None:
         self._unsynced.add(folder)
 
-    def _check(self, place: Path, digest: Digest) -> None:
+    def _check(self, place: Path, digest: Digest, stamp: _Stamp) -> None:
         if digest_file(place) != digest:
             raise self.set_aside(digest)
-        self._checked.add(digest)
+        self._trust(digest, stamp)
+
+    def _trust(self, digest: Digest, stamp: _Stamp) -> None:
+        if time.time_ns() - stamp[1] > _YOUNG:
+            self._checked[digest] = stamp
+
+
+def _stamp(path: Path) -> _Stamp:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ino
 
 
 def _sync_folder(folder: Path) -> None:

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lineage.codecs.base import Blob, Codec, Manifest
 from lineage.codecs.freeze import Freezer
-from lineage.codecs.plain import check_importable
+from lineage.codecs.paths import link_into
+from lineage.codecs.plain import check_importable, find_by_name
+from lineage.codecs.thaw import ClassChangedError
 from lineage.content.tree import Leaf, Tree, leaves
 from lineage.digest import Digest, short
 from lineage.errors import (
     CodecError,
     CorruptObjectError,
+    InputChangedError,
+    LineageError,
     MutationError,
+    NotFoundError,
     ObjectMissingError,
-    StoreError,
     UntrustedPickleError,
 )
+from lineage.files import File, holds, opened
 from lineage.storage.index import SqliteIndex
-from lineage.storage.objects import LocalObjects, Verify
+from lineage.storage.leftovers import Presence, sweep
+from lineage.storage.objects import LocalObjects, Verify, explained
 
 __all__ = ["Store"]
 
@@ -33,21 +41,36 @@ class Store:
     """One folder with an index and objects.
 
     Promises: a leaf is stored once, whoever makes it; what `read` returns has the content that was stored or it raises;
-    reading a leaf of a family other than `pickle` runs no code from the store.
+    reading a leaf of a family other than `pickle` runs no code from the store. With `read_only`, or where the folder
+    can't be written, what is there is served and nothing is changed.
     """
 
     def __init__(
-        self, root: Path, freezer: Freezer, *, verify: Verify = "first", trusted: bool = True
+        self,
+        root: Path,
+        freezer: Freezer,
+        *,
+        verify: Verify = "first",
+        trusted: bool = True,
+        read_only: bool = False,
     ) -> None:
         self.root = root.absolute()
+        self.place = str(self.root)
         self.freezer = freezer
         self.codecs = freezer.codecs
         self.trusted = trusted
-        writable = _is_writable(self.root)
+        writable = not read_only and _is_writable(self.root)
         self.objects = LocalObjects(self.root / "objects", verify=verify)
-        self.index = SqliteIndex(
-            self.root / "index.sqlite", before_commit=self.objects.sync, writable=writable
-        )
+        self.index = SqliteIndex(self.root / "index.sqlite", before_commit=self.objects.sync, writable=writable)
+        self._borrowed: tempfile.TemporaryDirectory[str] | None = None
+        self._presence: Presence | None = None
+        if writable:
+            try:
+                self._presence = Presence(self.root)
+                sweep(self.root)
+            except OSError as error:
+                self.index.close()
+                raise explained(error, self.root) from error
 
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
@@ -79,31 +102,44 @@ class Store:
 
     def _encode(self, leaf: Leaf) -> Manifest:
         codec = self._codec(leaf.family)
-        folder = self.objects.temporary()
-        folder.mkdir()
+        folder: Path | None = None
         try:
+            folder = self.objects.temporary()
+            folder.mkdir()
             notes = codec.encode(leaf.value, leaf.kind, folder)
-            if not codec.lossless(leaf.value):
+            if codec.lossless(leaf.value):
+                self._check_unchanged(leaf)
+            else:
                 self._check_lossless(leaf, codec, folder, notes)
+            if "classes" in notes:
+                notes["classes"] = {name: self.freezer.identify(find_by_name(name)).hex() for name in notes["classes"]}
             blobs = []
             for path in sorted(folder.iterdir()):
                 size = path.stat().st_size
                 blobs.append(Blob(path.name, self.objects.put_file(path), size))
             return Manifest(leaf.family, tuple(blobs), notes)
         except OSError as error:
-            raise StoreError(f"a {leaf.kind} can't be written to {self.root}: {error}") from error
+            raise explained(error, self.root) from error
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder is not None:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _check_lossless(self, leaf: Leaf, codec: Codec, folder: Path, notes: dict[str, Any]) -> None:
         files = {path.name: path for path in folder.iterdir()}
         back = codec.decode(files, notes, leaf.kind)
         if self._identify(back, leaf) != leaf.content:
-            if self._identify(leaf.value, leaf) != leaf.content:
-                raise MutationError(f"a {leaf.kind} changed after its call was built; pass a copy")
+            self._check_unchanged(leaf)
             raise CodecError(
                 f"a {type(leaf.value).__qualname__} does not survive being stored: what is read back differs. "
                 "Return plainer data, or add a codec with lineage.register(...)"
+            )
+
+    def _check_unchanged(self, leaf: Leaf) -> None:
+        """Raise if the live value is not what it was when its digest was taken: others may hold it and write to it."""
+        if self._identify(leaf.value, leaf) != leaf.content:
+            raise MutationError(
+                f"a {leaf.kind.partition(':')[2]} was changed after its digest was taken, before it was stored; "
+                "pass or return a copy of what is written to later"
             )
 
     def _identify(self, value: Any, leaf: Leaf) -> Digest:
@@ -119,18 +155,97 @@ class Store:
             ObjectMissingError, CorruptObjectError: it is gone or damaged.
             UntrustedPickleError: it is a pickle and the store is not trusted.
         """
+        if leaf.family == "file":
+            return self._read_file(leaf)
         manifest = self.manifest(leaf)
         if leaf.family == "pickle" and not self.trusted:
             raise UntrustedPickleError(
                 f"{leaf.kind} is a pickle, which can run code when it is read, and {self.root} is not trusted. "
                 "Open it with Session(trusted=True) if you know who wrote it"
             )
-        files = {blob.name: self.objects.path(blob.digest) for blob in manifest.blobs}
-        files["view"] = self.root / "views" / leaf.content.hex()
+        self._check_classes(manifest)
+        files = {blob.name: self._whole(blob) for blob in manifest.blobs}
+        files["view"] = self._views() / leaf.content.hex()
         try:
             return self._codec(leaf.family).decode(files, manifest.notes, leaf.kind)
-        except (KeyError, EOFError) as error:
+        except (LineageError, MemoryError):
+            raise
+        except OSError as error:
+            raise explained(error, self.root) from error
+        except Exception as error:
             raise CorruptObjectError(f"dataset {short(leaf.content)} can't be decoded: {error!r}") from error
+
+    def _whole(self, blob: Blob) -> Path:
+        """Return the file of an object, which even a store that verifies nothing has looked at the length of."""
+        path = self.objects.path(blob.digest)
+        if path.stat().st_size != blob.size:
+            raise self.objects.set_aside(blob.digest)
+        return path
+
+    def _check_classes(self, manifest: Manifest) -> None:
+        """Raise unless the classes in a pickle are those that it was made with: other code may read it otherwise."""
+        for name, code in manifest.notes.get("classes", {}).items():
+            try:
+                same = self.freezer.identify(find_by_name(name)).hex() == code
+            except NotFoundError as error:
+                raise ClassChangedError(f"a stored {name} can't be read: {error}") from error
+            if not same:
+                raise ClassChangedError(f"{name} has changed since this was stored")
+
+    def _views(self) -> Path:
+        """Return the folder in which stored files stand under the names that people gave them."""
+        if self.index.writable:
+            return self.root / "views"
+        if self._borrowed is None:
+            self._borrowed = tempfile.TemporaryDirectory(prefix="lineage-views-", ignore_cleanup_errors=True)
+        return Path(self._borrowed.name) / "views"
+
+    # -- files of the user's
+
+    def _read_file(self, leaf: Leaf) -> File:
+        """Return a declared file: where it lies, or as the snapshot that was taken of it.
+
+        Raises:
+            InputChangedError: it is not what it was when its digest was taken.
+            ObjectMissingError: it is gone.
+        """
+        info: Mapping[str, Any] = leaf.info or {}
+        if info["snapshot"]:
+            return opened(self._snapshot(leaf, info), info["partitions"])
+        if not info.get("live"):  # from a record: it may have changed since
+            try:
+                same = holds(info)
+            except FileNotFoundError as error:
+                raise ObjectMissingError(
+                    f"{info['path']} is gone, and no snapshot was taken of it (File(..., snapshot=True))"
+                ) from error
+            if not same:
+                raise InputChangedError(f"{info['path']} has changed since it was recorded")
+        return opened(Path(info["path"]), info["partitions"])
+
+    def _snapshot(self, leaf: Leaf, info: Mapping[str, Any]) -> Path:
+        name = Path(info["path"]).name
+        digest = Digest(bytes.fromhex(info["content"]))
+        try:
+            stored = self.objects.path(digest)
+        except (ObjectMissingError, CorruptObjectError):
+            stored = self._take_snapshot(leaf, info, digest)
+        return link_into(self._views() / leaf.digest.hex(), name, {"": stored})
+
+    def _take_snapshot(self, leaf: Leaf, info: Mapping[str, Any], digest: Digest) -> Path:
+        try:
+            copy = self.objects.temporary()
+            shutil.copyfile(info["path"], copy)
+            size = copy.stat().st_size
+            found = self.objects.put_file(copy)
+        except FileNotFoundError as error:
+            raise ObjectMissingError(f"{info['path']} is gone, and so is its snapshot") from error
+        except OSError as error:
+            raise explained(error, self.root) from error
+        if found != digest:
+            raise InputChangedError(f"{info['path']} changed before a snapshot was taken of it; run again")
+        self.index.add_manifest(leaf.content, Manifest("file", (Blob("file", digest, size),), {}), {})
+        return self.objects.path(digest)
 
     def manifest(self, leaf: Leaf) -> Manifest:
         found = self.index.manifest(leaf.content)
@@ -167,10 +282,18 @@ class Store:
         return self.objects.get(Digest(bytes.fromhex(text[1:]))).decode() if text.startswith("@") else text
 
     def close(self) -> None:
-        self.index.close()
+        try:
+            self.index.close()
+        finally:
+            if self._presence is not None:
+                self._presence.close()
+            if self._borrowed is not None:
+                self._borrowed.cleanup()
 
 
 def _is_writable(root: Path) -> bool:
+    index = root / "index.sqlite"
     if not root.exists():
-        return True
-    return os.access(root, os.W_OK)
+        nearest = next(folder for folder in root.parents if folder.exists())
+        return os.access(nearest, os.W_OK)
+    return os.access(root, os.W_OK) and (not index.exists() or os.access(index, os.W_OK))

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import lineage as ln
+from lineage.errors import CompositionError, LazyValueError, NodeError, NotFoundError, WiringError
+from lineage.testing import EventLog
+
+
+@ln.node
+def double(x: int) -> int:
+    return 2 * x
+
+
+@ln.node
+def scaled(x: int, factor: int = 1, *, plus: int = 0) -> int:
+    return x * factor + plus
+
+
+@ln.node
+def numbers(n: int) -> list[int]:
+    return [10 * i for i in range(n)]
+
+
+@ln.node
+def listed(xs: list[int]) -> list[int]:
+    return xs
+
+
+@ln.node
+def table(n: int) -> pl.DataFrame:
+    return pl.DataFrame({"a": list(range(n)), "b": ["x"] * n})
+
+
+# -- map
+
+
+def test_map_makes_one_call_per_item(session: ln.Session, log: EventLog) -> None:
+    made = ln.map(double, [1, 2, 3])
+    assert isinstance(made, list)
+    assert ln.compute(made) == [2, 4, 6]
+    assert log.names() == ["executed double"] * 3
+
+
+def test_map_gives_the_other_arguments_to_every_call(session: ln.Session) -> None:
+    assert ln.compute(ln.map(scaled, [1, 2], 3)) == [3, 6]
+    assert ln.compute(ln.map(scaled, [1, 2], factor=3, plus=double(1))) == [5, 8]
+
+
+def test_map_takes_a_partial_of_a_node(session: ln.Session) -> None:
+    assert ln.compute(ln.map(functools.partial(scaled, factor=3, plus=double(1)), [1, 2])) == [5, 8]
+
+
+def test_map_takes_a_lambda_that_composes(session: ln.Session) -> None:
+    assert ln.compute(ln.map(lambda x: scaled(double(x), x), [1, 2])) == [2, 8]
+    assert ln.compute(ln.map(lambda x: [double(x), x], [1, 2])) == [[2, 1], [4, 2]]
+
+
+def test_map_over_nothing_is_nothing(session: ln.Session) -> None:
+    assert ln.map(double, []) == []
+    assert ln.compute(ln.map(double, numbers(0))) == []
+
+
+def test_map_over_any_iterable(session: ln.Session) -> None:
+    assert ln.compute(ln.map(double, (x for x in range(2)))) == [0, 2]
+    assert ln.compute(ln.map(double, [double(1), 2])) == [4, 4]
+
+
+def test_map_of_a_function_that_composes_nothing_says_node() -> None:
+    def plain(x: int) -> int:
+        return x
+
+    with pytest.raises(CompositionError, match=r"plain returned 1, a plain value.*@lineage\.node"):
+        ln.map(plain, [1])
+
+
+def test_map_checks_the_wiring_of_every_item() -> None:
+    with pytest.raises(WiringError, match=r"double.*parameter `x: int` was given 'a'"):
+        ln.map(double, [1, "a"])  # type: ignore[list-item]
+
+
+def test_map_over_a_call_waits_for_its_length(session: ln.Session, log: EventLog) -> None:
+    made = ln.map(scaled, numbers(3), factor=2, plus=double(1))
+    assert ln.compute(listed(made)) == [2, 22, 42]
+    assert log.names().count("executed scaled") == 3
+
+
+def test_map_over_a_call_composes_with_a_lambda(session: ln.Session) -> None:
+    assert ln.compute(ln.map(lambda x: scaled(double(x), 2), numbers(2))) == [0, 40]
+
+
+def test_an_item_added_to_a_mapped_call_executes_one_call(session: ln.Session, log: EventLog) -> None:
+    ln.compute(ln.map(double, numbers(3)))
+    log.clear()
+    ln.compute(ln.map(double, numbers(4)))
+    assert log.names().count("executed double") == 1
+
+
+def test_map_over_a_field_and_over_a_dict_of_calls(session: ln.Session) -> None:
+    @ln.node
+    def parts(n: int) -> tuple[list[int], str]:
+        return list(range(n)), "a"
+
+    first, _ = parts(2)
+    assert ln.compute(ln.map(double, first)) == [0, 2]
+    assert ln.compute({k: double(v) for k, v in {"a": 1}.items()}) == {"a": 2}
+
+
+def test_starmap_spreads_tuples(session: ln.Session) -> None:
+    assert ln.compute(ln.starmap(scaled, [(1, 2), (double(1), 4)], plus=1)) == [3, 9]
+    with pytest.raises(CompositionError, match=r"lineage\.map with a lambda"):
+        ln.starmap(scaled, numbers(2))  # type: ignore[arg-type]
+
+
+def test_flatten_joins_lists_known_and_lazy(session: ln.Session) -> None:
+    assert ln.flatten([[1], [], [2, 3]]) == [1, 2, 3]
+    assert ln.compute(ln.flatten([[double(1)], [2]])) == [2, 2]
+    assert ln.compute(ln.flatten([numbers(2), [7]])) == [0, 10, 7]
+
+    @ln.node
+    def nested(n: int) -> list[list[int]]:
+        return [[i] for i in range(n)]
+
+    assert ln.compute(ln.flatten(nested(2))) == [0, 1]
+
+
+# -- attempt
+
+
+@ln.node
+def invert(x: float) -> float:
+    print("inverting", x)
+    return 1 / x
+
+
+@ln.node
+def told(outcome: ln.Ok[float] | ln.Failed) -> str:
+    match outcome:
+        case ln.Ok(value=value):
+            return f"ok {value}"
+        case ln.Failed(error=error, log=log):
+            return f"failed {error} after {log.strip()!r}"
+
+
+def test_attempt_gives_the_outcome_as_data(session: ln.Session) -> None:
+    assert ln.compute(ln.attempt(invert)(2.0)) == ln.Ok(0.5)
+    failed = ln.compute(ln.attempt(invert)(0.0))
+    assert isinstance(failed, ln.Failed)
+    assert failed.error == "ZeroDivisionError: float division by zero"
+    assert failed.log == "inverting 0.0\n"
+
+
+def test_an_outcome_is_an_argument(session: ln.Session) -> None:
+    outcomes = [ln.attempt(invert)(x) for x in (2.0, 0.0)]
+    expected = "failed ZeroDivisionError: float division by zero after 'inverting 0.0'"
+    assert ln.compute(ln.map(told, outcomes)) == ["ok 0.5", expected]
+
+
+def test_attempt_takes_a_call_and_is_mapped(session: ln.Session) -> None:
+    assert ln.compute(ln.attempt(invert(4.0))) == ln.Ok(0.25)
+    kinds = [type(outcome).__name__ for outcome in ln.compute(ln.map(ln.attempt(invert), [1.0, 0.0]))]
+    assert kinds == ["Ok", "Failed"]
+
+
+def test_a_failure_is_never_cached_as_a_success(session: ln.Session, log: EventLog) -> None:
+    for _ in range(2):
+        ln.compute(told(ln.attempt(invert)(0.0)))
+    assert log.names().count("failed invert") == 2
+
+
+def test_attempt_of_a_plain_value_is_refused() -> None:
+    def plain(x: int) -> int:
+        return x
+
+    with pytest.raises(CompositionError, match="attempt needs a node"):
+        ln.attempt(plain)(1)
+
+
+def test_an_outcome_is_wired_by_its_type() -> None:
+    with pytest.raises(WiringError, match=r"`attempt\(invert\(x=1.0\)\)`.*Failed.*is not float"):
+        invert(ln.attempt(invert)(1.0))  # type: ignore[arg-type]
+    with pytest.raises(LazyValueError, match="no lazy field `value`"):
+        ln.attempt(invert)(1.0).value  # type: ignore[union-attr]  # noqa: B018
+
+
+# -- tables
+
+
+@ln.node
+def height(frame: pl.LazyFrame) -> int:
+    return frame.select(pl.len()).collect().item()
+
+
+@ln.node
+def kind(frame: Any) -> str:
+    return type(frame).__module__.partition(".")[0] + "." + type(frame).__name__
+
+
+def test_scan_reads_a_table_or_many_as_one_lazy_frame(session: ln.Session) -> None:
+    assert ln.compute(height(ln.scan(table(3)))) == 3
+    assert ln.compute(height(ln.scan([table(3), table(4)]))) == 7
+    assert ln.compute(height(ln.scan(ln.map(table, [1, 2])))) == 3
+    assert ln.compute(kind(ln.scan(table(1)))) == "polars.LazyFrame"
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"),
+    [
+        (pl.DataFrame, "polars.DataFrame"),
+        (pl.LazyFrame, "polars.LazyFrame"),
+        (pa.Table, "pyarrow.Table"),
+        (pd.DataFrame, "pandas.DataFrame"),
+    ],
+)
+def test_view_reads_a_table_as_another_type(cls: type, name: str, session: ln.Session) -> None:
+    assert ln.compute(kind(ln.view(table(2), cls))) == name
+
+
+def test_a_table_where_a_lazy_frame_is_wanted_says_scan() -> None:
+    with pytest.raises(WiringError, match=r"`table\(n=1\)` -> DataFrame.*lineage\.scan"):
+        height(table(1))  # type: ignore[arg-type]
+
+
+def test_a_view_has_its_type_when_it_is_wired() -> None:
+    with pytest.raises(WiringError, match="LazyFrame is not int"):
+        double(ln.scan(table(1)))
+    with pytest.raises(WiringError, match=r"DataFrame is not LazyFrame; lineage\.scan"):
+        height(ln.view(table(1), pl.DataFrame))  # type: ignore[arg-type]
+
+
+def test_what_is_no_table_is_not_scanned() -> None:
+    with pytest.raises(WiringError, match=r"`double\(x=1\)` -> int is no table"):
+        ln.scan(double(1))
+    with pytest.raises(CompositionError, match="can be viewed as polars.DataFrame"):
+        ln.view(table(1), dict)
+
+
+# -- ref and dataset
+
+
+def test_a_ref_is_an_input_of_the_type_it_is_said_to_have(session: ln.Session, log: EventLog) -> None:
+    ln.tag(ln.materialize(double(4)), "best")
+    assert ln.compute(double(ln.ref("best", of=int))) == 16
+    assert ln.compute(double(ln.ref("best", of=double))) == 16
+    assert ln.compute(double(ln.ref(double))) == 32  # the latest is double(8) now
+    with pytest.raises(WiringError, match=r"`ref\('best'\)` -> str: str is not int"):
+        double(ln.ref("best", of=str))  # type: ignore[arg-type]
+
+
+def test_a_ref_to_a_handle_keeps_its_type(session: ln.Session) -> None:
+    handle = ln.materialize(double(4))
+    assert ln.compute(double(ln.ref(handle))) == 16
+    with pytest.raises(WiringError, match="int is not"):
+        height(ln.ref(handle))
+
+
+def test_a_ref_to_nothing_says_so_when_it_is_asked_for(session: ln.Session) -> None:
+    lazy = ln.ref("nothing")
+    with pytest.raises(NotFoundError, match="nothing"):
+        ln.compute(double(lazy))
+
+
+def test_dataset_gives_the_latest_handle_of_a_node(session: ln.Session) -> None:
+    ln.compute(double(4))
+    assert ln.dataset(double).value == 8
+    ln.tag(ln.dataset(double), "best")
+    assert ln.dataset("best", of=int).value == 8
+    assert ln.dataset("best", of=double).value == 8
+
+
+# -- sinks
+
+
+def test_a_sink_is_done_once_per_input(session: ln.Session, log: EventLog, tmp_path: Any) -> None:
+    target = tmp_path / "out.txt"
+
+    @ln.sink
+    def publish(x: int, where: str) -> int:
+        with open(where, "a") as file:
+            file.write(f"{x}\n")
+        return x
+
+    for _ in range(2):
+        assert ln.compute(publish(double(1), str(target))) == 2
+    assert target.read_text() == "2\n"
+    assert log.names()[-1] == "hit publish"
+
+
+def test_a_failing_map_keeps_what_succeeded(session: ln.Session, log: EventLog) -> None:
+    with pytest.raises(NodeError, match=r"invert\(x=0.0\) failed"):
+        ln.compute(ln.map(invert, [1.0, 0.0, 2.0]))
+    log.clear()
+    assert ln.compute(ln.map(invert, [1.0, 2.0])) == [1.0, 0.5]
+    assert log.names() == ["hit invert", "hit invert"]
