@@ -104,15 +104,14 @@ def render(items: tuple[Item, ...], index: int, cosmetic: bool) -> str:
                 body
             )
         case "closure":
-            inner = f"def m{index}(k):\n    def inner():\n        return (k, "
-            f"{', '.join(uses)})\n    return inner\n"
-            return f"{inner}i{index} = m{index}({item.meaning})\n"
+            inner = f"    def inner():\n        return (k, {', '.join(uses)})\n    return inner\n"
+            return f"def m{index}(k):\n{inner}i{index} = m{index}({item.meaning})\n"
         case "default":
-            return f"def i{index}(x={item.meaning}, y=({', '.join(uses)})):\n{doc}{note}    "
-            f"return x, y\n"
+            head = f"def i{index}(x={item.meaning}, y=({', '.join(uses)})):\n"
+            return f"{head}{doc}{note}    return x, y\n"
         case "list":
             return f"i{index} = [{', '.join([str(item.meaning), *uses])}]\n"
-        case _:
+        case _:  # wrapped
             return (
                 f"def d{index}(f):\n    @functools.wraps(f)\n    def w():\n        return f(), "
                 f"{item.meaning}\n"

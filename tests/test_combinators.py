@@ -260,6 +260,26 @@ def test_a_ref_to_a_handle_keeps_its_type(session: ln.Session) -> None:
         height(ln.ref(handle))
 
 
+def test_a_ref_to_the_handle_of_a_field_is_that_field(session: ln.Session) -> None:
+    @ln.node
+    def pair(x: int) -> tuple[int, int]:
+        return x, 2 * x
+
+    assert ln.compute(double(ln.ref(ln.materialize(pair(3)[1])))) == 12
+    with pytest.raises(CompositionError, match="ref each of them"):
+        ln.ref(ln.materialize([double(1), double(2)]))
+
+
+# Fails in lineage/session.py: a tag points at an execution, so a field's handle is tagged as the whole result.
+def test_a_tag_of_a_field_is_that_field(session: ln.Session) -> None:
+    @ln.node
+    def pair(x: int) -> tuple[int, int]:
+        return x, 2 * x
+
+    ln.tag(ln.materialize(pair(3)[1]), "second")
+    assert ln.dataset("second").value == 6
+
+
 def test_a_ref_to_nothing_says_so_when_it_is_asked_for(session: ln.Session) -> None:
     lazy = ln.ref("nothing")
     with pytest.raises(NotFoundError, match="nothing"):

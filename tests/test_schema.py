@@ -58,10 +58,11 @@ def passed(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_a_schema_is_an_attrs_class_or_a_mapping() -> None:
-    assert repr(ln.Schema(Flight)) == "Schema(carrier: String, delay: Float64, day: Date)"
+    assert repr(ln.Schema(Flight)) == "Schema(carrier: String not null, delay: Float64, day: Date not null)"
     assert repr(ln.Schema({"a": pl.Int8, "b": bytes})) == "Schema(a: Int8, b: Binary)"
     assert ln.Schema({"a": int}) == ln.Schema({"a": pl.Int64})
     assert ln.Schema({"a": int}) != ln.Schema({"a": int}, strict=True)
+    assert repr(ln.Schema({"a": int}, strict=True)) == "Schema(a: Int64, strict)"
 
 
 def test_columns_may_hold_lists() -> None:

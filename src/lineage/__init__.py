@@ -16,6 +16,7 @@
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
 from lineage.combinators import attempt, flatten, map, ref, scan, starmap, view
 from lineage.datasets import Dataset
+from lineage.errors import LineageError
 from lineage.executors.serial import Serial
 from lineage.files import File, files
 from lineage.node import Node, dynamic, node, sink
@@ -31,6 +32,7 @@ __all__ = [
     "Dataset",
     "Failed",
     "File",
+    "LineageError",
     "Node",
     "Ok",
     "Plan",

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
+from lineage.codecs.text import dump_tree
 from lineage.errors import CompositionError, WiringError
 from lineage.graph import Attempt, Lazy, Pinned, View, shown, type_name
 from lineage.graph import result_hint as hint_of
 from lineage.identity import freezer
-from lineage.node import Node
+from lineage.node import Kind, Node
 from lineage.options import Options
 from lineage.outcomes import Failed, Ok
+from lineage.records import Record
 
-__all__ = ["attempt", "flatten", "map", "ref", "scan", "starmap", "view"]
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lineage.datasets import Dataset
+
+__all__ = ["ArrowTable", "attempt", "flatten", "map", "ref", "scan", "starmap", "view"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -79,11 +86,14 @@ def _has_calls(made: Any) -> bool:
     return next(holes(freezer.freeze(made)), None) is not None
 
 
-def _map_over_items(fn: Any, items: Any, args: Any, fixed: Any) -> Any:
+def _built_in(kind: Kind, name: str) -> Callable[[Callable[..., Any]], Any]:
+    """Make a node of one of our own functions, findable under the function's name."""
+    return lambda fn: Node(fn, Options(version="1"), kind, name)
+
+
+@_built_in("spread", "map")
+def _spread_map(fn: Any, items: Any, args: Any, fixed: Any) -> Any:
     return _mapped(fn, items, args, fixed)
-
-
-_spread_map: Any = Node(_map_over_items, Options(version="1"), "spread", "map")
 
 
 def flatten(xs: Iterable[Iterable[A]]) -> list[A]:
@@ -100,11 +110,9 @@ def flatten(xs: Iterable[Iterable[A]]) -> list[A]:
     return [item for items in lists for item in items]
 
 
-def _flatten(lists: list[Any]) -> list[Any]:
+@_built_in("plain", "flatten")
+def _flat(lists: list[Any]) -> list[Any]:
     return [item for items in lists for item in items]
-
-
-_flat: Any = Node(_flatten, Options(version="1"), "plain", "flatten")
 
 
 @overload
@@ -135,12 +143,20 @@ def attempt(fn: Any) -> Any:
     return attempted
 
 
-def scan(parts: Any) -> Any:
+class ArrowTable(Protocol):
+    """A table of any library that shows its data as Arrow: polars, pyarrow, pandas."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+def scan(
+    parts: pl.LazyFrame | ArrowTable | Iterable[pl.LazyFrame] | Iterable[ArrowTable], /
+) -> pl.LazyFrame:
     """Return a table, or a list of tables with one schema, as one `polars.LazyFrame`.
 
     The consumer reads only the columns and rows that it asks for. Nothing is executed or copied for it.
     """
-    return View(_checked_tables(parts), "table:polars.LazyFrame")
+    return cast("pl.LazyFrame", View(_checked_tables(parts), "table:polars.LazyFrame"))
 
 
 _VIEWS = {
@@ -178,11 +194,13 @@ def _checked_tables(parts: Any) -> Any:
 @overload
 def ref(wanted: Node[..., T], /) -> T: ...
 @overload
+def ref(wanted: Dataset[T], /) -> T: ...
+@overload
 def ref(wanted: Any, /, of: type[T]) -> T: ...
 @overload
 def ref(wanted: Any, /, of: Node[..., T]) -> T: ...
 @overload
-def ref(wanted: Any, /) -> Any: ...
+def ref(wanted: str, /) -> Any: ...
 def ref(wanted: Any, /, of: Any = Any) -> Any:
     """Return a recorded dataset as a lazy input: by name, by node (its latest successful one) or by handle.
 
@@ -198,7 +216,17 @@ def ref(wanted: Any, /, of: Any = Any) -> Any:
     if isinstance(wanted, Node):
         return Pinned(f"latest {wanted.name}", wanted, wanted.signature.returns if hint is Any else hint)
     if isinstance(wanted, Dataset):
-        return Pinned(f"dataset {wanted.digest.hex()} {wanted._execution}", wanted, wanted._hint if hint is Any else hint)
+        name = f"dataset {wanted.digest.hex()} {wanted._execution}"
+        return Pinned(name, _record_of(wanted), wanted._hint if hint is Any else hint)
     if not isinstance(wanted, str):
         raise CompositionError(f"ref takes a name, a node or a Dataset, not {wanted!r:.60}")
     return Pinned(wanted, wanted, hint)
+
+
+def _record_of(handle: Any) -> Record:
+    """Return the record of a handle, which may be one field of what its execution gave."""
+    if handle._execution is None:
+        raise CompositionError("a collection of datasets has no record of its own; ref each of them")
+    execution = handle._store.index.execution(handle._execution)
+    text = dump_tree(handle._tree)
+    return Record(handle._execution, execution["call_key"], handle.digest, text)

@@ -299,14 +299,17 @@ class Engine:
         except Exception as error:
             self._flown(work.key, step, error)
             return
-        step.relies_on = self._nodes_below(below)
+        step.relies_on = self._nodes_below(below, step.inputs)
         step.tainted = step.tainted or any(made_from.tainted for made_from in below)
         self._take(Outcome(work, Success(load_tree(text), text, digest_tree(full), side)))
 
-    def _nodes_below(self, steps: list[Step]) -> tuple[tuple[str, str], ...]:
-        """Return every node that an expansion made calls of, with its code, and what those rely on in turn."""
+    def _nodes_below(self, steps: list[Step], known: Iterable[Step]) -> tuple[tuple[str, str], ...]:
+        """Return every node that an expansion made calls of, with its code, and what those rely on in turn.
+
+        What the expanding call itself was given is `known`: it is in its recipe already.
+        """
         found: list[tuple[tuple[str, str], ...]] = []
-        stack, seen = list(steps), set()
+        stack, seen = list(steps), {id(step) for step in known}
         while stack:
             step = stack.pop()
             if id(step) in seen:

@@ -109,7 +109,7 @@ def holds(info: Mapping[str, Any]) -> bool:
     path = Path(info["path"])
     if info["trusted"] and stamp_of(path)[0] == info["stamp"]:
         return True
-    return digest_file(path).hex() == info["content"]
+    return bool(digest_file(path).hex() == info["content"])
 
 
 class Fingerprints:

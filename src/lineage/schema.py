@@ -11,7 +11,7 @@ import datetime
 import decimal
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import attrs
@@ -48,7 +48,7 @@ class Schema:
         if self._columns is None:
             if isinstance(self._given, Mapping):
                 hints: dict[str, Any] = dict(self._given)
-            elif attrs.has(self._given):
+            elif isinstance(self._given, type) and attrs.has(self._given):
                 hints = typing.get_type_hints(self._given)
                 hints = {field.name: hints[field.name] for field in attrs.fields(self._given)}
                 self.filled = frozenset(name for name, hint in hints.items() if not _is_optional(hint))
@@ -60,7 +60,8 @@ class Schema:
         return self._columns
 
     def __repr__(self) -> str:
-        return f"Schema({', '.join(f'{name}: {dtype}' for name, dtype in self.columns.items())})"
+        parts = [f"{name}: {dtype}{' not null' * (name in self.filled)}" for name, dtype in self.columns.items()]
+        return f"Schema({', '.join(parts)}{', strict' * self.strict})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Schema):
@@ -82,12 +83,14 @@ def _dtype(name: str, hint: Any) -> Any:
     if _is_optional(hint):
         rest = [arg for arg in typing.get_args(hint) if arg is not type(None)]
         hint = rest[0] if len(rest) == 1 else types.UnionType
+    if typing.get_origin(hint) is list:
+        return pl.List(_dtype(name, typing.get_args(hint)[0]))
     known = {
         int: pl.Int64, float: pl.Float64, str: pl.String, bool: pl.Boolean, bytes: pl.Binary,
         datetime.date: pl.Date, datetime.time: pl.Time,
         datetime.timedelta: pl.Duration, datetime.datetime: pl.Datetime, decimal.Decimal: pl.Decimal,
     }  # fmt: skip
-    dtype = known.get(hint, hint)
+    dtype = known.get(hint, hint) if isinstance(hint, Hashable) else hint
     if isinstance(dtype, pl.DataType) or (isinstance(dtype, type) and issubclass(dtype, pl.DataType)):
         return dtype
     if isinstance(dtype, pl.datatypes.DataTypeClass):
@@ -128,7 +131,9 @@ def check_table(table: Any, schema: Schema, where: str) -> None:
             _fail(where, f"column {name!r} is missing; found {', '.join(found.names()) or 'no columns'}", name)
         if found[name] != needed:
             first = lazy.select(pl.col(name).head(1)).collect(engine="in-memory")
-            value = first.item() if first.height else None
+            if not first.height:
+                _fail(where, f"column {name!r} is {found[name]}, not {needed} (no rows)", name)
+            value = first.item()
             _fail(where, f"column {name!r} is {found[name]}, not {needed} (row 0: {value!r})", name, 0, value)
     for name in found.names():
         if schema.strict and name not in schema.columns:

@@ -21,6 +21,7 @@ __all__ = [
     "is_mapping",
     "item_hint",
     "known_length",
+    "required_keys",
     "split_annotated",
     "type_text",
 ]
@@ -284,6 +285,14 @@ def is_mapping(hint: Any) -> bool:
     """Say whether the items of results of type `hint` are known by their keys."""
     origin = typing.get_origin(hint) or hint
     return isinstance(origin, type) and issubclass(origin, abc.Mapping) and origin is not Any
+
+
+def required_keys(cls: Any) -> frozenset[str]:
+    """Return the keys that a TypedDict must have. Python itself misses `NotRequired` in annotations kept as text."""
+    hints = _class_hints(cls)
+    optional = {name for name, hint in hints.items() if typing.get_origin(hint) is typing.NotRequired}
+    required = {name for name, hint in hints.items() if typing.get_origin(hint) is typing.Required}
+    return frozenset((cls.__required_keys__ - optional) | required)
 
 
 def _tuple_item(hint: Any, key: int) -> tuple[bool, Any]:

@@ -19,7 +19,14 @@ import attrs
 
 from lineage.graph import Lazy, result_hint, shown, type_name
 from lineage.schema import Schema, check_table, clash
-from lineage.signatures import fields_of, is_mapping, item_hint, split_annotated
+from lineage.signatures import (
+    fields_of,
+    is_mapping,
+    item_hint,
+    known_length,
+    required_keys,
+    split_annotated,
+)
 
 __all__ = ["brief", "check_value", "misfit", "misfit_inside"]
 
@@ -46,28 +53,30 @@ def misfit(producer: Any, parameter: Any) -> str | None:
     made, needed = split_annotated(producer)[0], split_annotated(parameter)[0]
     if not _fits(made, needed):
         return f"{type_name(made)} is not {type_name(needed)}{_advice(made, needed)}"
-    for ours, theirs in _schema_pairs(producer, parameter):
-        reason = clash(ours, theirs)
-        if reason is not None:
-            return reason
-    return None
+    return _clash(producer, parameter)
 
 
 def _schema(marks: tuple[Any, ...]) -> Schema | None:
     return next((mark for mark in marks if isinstance(mark, Schema)), None)
 
 
-def _schema_pairs(producer: Any, parameter: Any) -> Iterator[tuple[Schema, Schema]]:
-    """Yield the schemas that stand at the same place of two types: of tables, and of tables in lists."""
+def _clash(producer: Any, parameter: Any) -> str | None:
+    """Return why the schemas of two types can't agree: those of tables, and of tables in lists and unions."""
     made, ours = split_annotated(producer)
     needed, theirs = split_annotated(parameter)
     mine, yours = _schema(ours), _schema(theirs)
     if mine is not None and yours is not None:
-        yield mine, yours
+        return clash(mine, yours)
     made_args, needed_args = typing.get_args(made), typing.get_args(needed)
-    if len(made_args) == len(needed_args) and not _is_union(made) and not _is_union(needed):
-        for one, other in zip(made_args, needed_args, strict=True):
-            yield from _schema_pairs(one, other)
+    if _is_union(made):
+        return next(filter(None, (_clash(arg, parameter) for arg in made_args)), None)
+    if _is_union(needed):
+        fitting = [arg for arg in needed_args if _fits(made, split_annotated(arg)[0])]
+        reasons = [_clash(producer, arg) for arg in fitting]
+        return None if None in reasons else next(iter(reasons), None)
+    if len(made_args) != len(needed_args):
+        return None
+    return next(filter(None, map(_clash, made_args, needed_args)), None)
 
 
 def _advice(made: Any, needed: Any) -> str:
@@ -123,10 +132,10 @@ def _is_protocol(hint: Any) -> bool:
 def _by_arguments(made: Any, needed: Any) -> bool | None:
     """Compare two generic types argument by argument, where they have arguments of the same meaning; else None."""
     ours, theirs = typing.get_origin(made) or made, typing.get_origin(needed) or needed
-    if theirs is abc.Callable and made is abc.Callable:
+    if theirs is abc.Callable and ours is abc.Callable and not typing.get_args(made):
         return True
-    if typing.is_typeddict(theirs) and isinstance(ours, type) and not typing.is_typeddict(ours):
-        return issubclass(ours, dict)
+    if typing.is_typeddict(theirs) and isinstance(ours, type):
+        return _fits_typed_dict(ours, theirs)
     if not isinstance(ours, type) or not isinstance(theirs, type) or theirs is abc.Callable:
         return None
     made_args = _ITEMS.get(ours) or typing.get_args(made)
@@ -151,6 +160,16 @@ _PLAIN_GENERICS = (
     *(abc.Sequence, abc.Iterable, abc.Mapping, abc.Set, abc.Collection),
 )
 _ITEMS: dict[type, tuple[type, ...]] = {str: (str,), bytes: (int,), range: (int,)}
+
+
+def _fits_typed_dict(ours: type, theirs: Any) -> bool:
+    if not typing.is_typeddict(ours):
+        return issubclass(ours, dict)
+    for key in theirs.__annotations__:
+        found, made = item_hint(ours, key)
+        if not found and key in required_keys(theirs) or found and not _fits(made, item_hint(theirs, key)[1]):
+            return False
+    return True
 
 
 def _fits_tuple(ours: type, made: tuple[Any, ...], theirs: type, needed: tuple[Any, ...]) -> bool | None:
@@ -216,6 +235,8 @@ def _has_members(made: Any, protocol: type) -> bool:
 
 def misfit_inside(value: Any, hint: Any) -> str | None:
     """Return why a call, or a container that holds calls, doesn't fit `hint`, or None if it does."""
+    if hint is typing.Never:
+        return f"{brief(value)}, for which there is no place"
     if isinstance(value, Lazy):
         made = result_hint(value)
         reason = misfit(made, hint)
@@ -233,10 +254,24 @@ def misfit_inside(value: Any, hint: Any) -> str | None:
     cls = typing.get_origin(plain) or plain
     if isinstance(cls, type) and not _is_protocol(cls) and not typing.is_typeddict(cls) and not isinstance(value, cls):
         return f"{brief(value)}: {type(value).__qualname__} is not {type_name(plain)}"
+    lacking = _lacking(value, plain)
+    if lacking:
+        return f"{brief(value)}: {lacking}"
     for place, part, wanted in parts:
         reason = misfit_inside(part, wanted)
         if reason is not None:
             return f"{reason} (at {place})"
+    return None
+
+
+def _lacking(value: Any, hint: Any) -> str | None:
+    """Return which items a container has too few of."""
+    if typing.is_typeddict(hint):
+        missing = sorted(required_keys(hint) - set(value)) if isinstance(value, dict) else []
+        return f"it has no {', '.join(map(repr, missing))}" if missing else None
+    wanted = known_length(hint)
+    if wanted is not None and len(value) < wanted:
+        return f"it has {len(value)} items of {wanted}"
     return None
 
 

@@ -88,9 +88,16 @@ print(digest() == second)
 def test_classes_of_cells_are_followed(tmp_path: Path) -> None:
     answers = ask(
         tmp_path,
-        """cell = "import attrs\\n@attrs.frozen\\nclass T:\\n    x: int = 1\\n    def go(self):\\n
-        return self.x\\n" run(cell) run("def node(): return T().go()") first = digest() run(cell)
-        print(digest() == first) run(cell.replace("self.x", "-self.x")) print(digest() == first)
-        """,
+        """
+head = "import attrs\\n@attrs.frozen\\nclass T:\\n    x: int = 1\\n"
+cell = head + "    def go(self):\\n        return self.x\\n"
+run(cell)
+run("def node(): return T().go()")
+first = digest()
+run(cell)
+print(digest() == first)
+run(cell.replace("self.x", "-self.x"))
+print(digest() == first)
+""",
     )
     assert answers == ["True", "False"]

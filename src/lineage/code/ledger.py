@@ -1,6 +1,4 @@
-"""What a walk has written down: labels, leaves, guards, and what of the world outside was looked
-at.
-"""
+"""What a walk has written down: labels, leaves, guards, and what it saw of the world outside."""
 
 from __future__ import annotations
 

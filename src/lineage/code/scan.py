@@ -7,6 +7,8 @@ exactly. Variables are followed without regard to order: a variable may be anyth
 assigned to it.
 """
 
+# ruff: noqa: N802, N815 (methods named after instructions)
+
 from __future__ import annotations
 
 import dis
@@ -176,36 +178,33 @@ class _Machine:
             names = names[len(stored) :]
         closed = (*self.scope.code.co_cellvars, *self.scope.code.co_freevars)
         for name in names:
-            # a cell is loaded by this only to be handed to a nested function, whose own loads are
-            # followed
+            # a cell is only loaded so to be handed to a nested function, which is followed itself
             self.push(DATA if name in closed else self.local(name))
 
-    def op_LOAD_DEREF(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
+    def op_LOAD_DEREF(self, instruction: dis.Instruction, _: int) -> None:
         self.push(self.local(instruction.argval))
 
-    op_LOAD_CLASSDEREF = op_LOAD_DEREF  # noqa: N815
+    op_LOAD_CLASSDEREF = op_LOAD_DEREF
 
-    # noqa: N802
     def op_LOAD_FROM_DICT_OR_DEREF(self, instruction: dis.Instruction, _: int) -> None:
         self.pop()
         self.push(self.local(instruction.argval))
 
-    def op_STORE_DEREF(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
+    def op_STORE_DEREF(self, instruction: dis.Instruction, _: int) -> None:
         self.scope.assign(instruction.argval, self.pop())
 
-    op_STORE_NAME = op_STORE_DEREF  # noqa: N815
+    op_STORE_NAME = op_STORE_DEREF
 
-    def op_LOAD_NAME(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
+    def op_LOAD_NAME(self, instruction: dis.Instruction, _: int) -> None:
         name = instruction.argval
         value: Value = frozenset((Global(name),))
         self.push(value | self.local(name) if name in self.scope.assigned else value)
 
-    # noqa: N802
     def op_LOAD_FROM_DICT_OR_GLOBALS(self, instruction: dis.Instruction, arg: int) -> None:
         self.pop()
         self.op_LOAD_NAME(instruction, arg)
 
-    def op_LOAD_GLOBAL(self, instruction: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_LOAD_GLOBAL(self, instruction: dis.Instruction, arg: int) -> None:
         value: Value = frozenset((Global(instruction.argval),))
         if not arg & 1:
             self.push(value)
@@ -214,41 +213,41 @@ class _Machine:
         else:
             self.push(value, _NULL)
 
-    def op_STORE_GLOBAL(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
+    def op_STORE_GLOBAL(self, instruction: dis.Instruction, _: int) -> None:
         self.use(self.pop())
         self.event(GlobalStore(instruction.argval, self.line))
 
-    def op_DELETE_GLOBAL(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
+    def op_DELETE_GLOBAL(self, instruction: dis.Instruction, _: int) -> None:
         self.event(GlobalStore(instruction.argval, self.line))
 
-    def op_LOAD_CONST(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
+    def op_LOAD_CONST(self, instruction: dis.Instruction, _: int) -> None:
         value = instruction.argval
         if isinstance(value, tuple):
             self.names = value
         literal = isinstance(value, str | bytes | int | float | None.__class__)
         self.push(frozenset((Const(value, type(value).__name__),)) if literal else DATA)
 
-    op_LOAD_SMALL_INT = op_LOAD_CONST  # noqa: N815
+    op_LOAD_SMALL_INT = op_LOAD_CONST
 
-    def op_PUSH_NULL(self, _: dis.Instruction, __: int) -> None:  # noqa: N802
+    def op_PUSH_NULL(self, _: dis.Instruction, __: int) -> None:
         self.push(_NULL)
 
-    def op_POP_TOP(self, _: dis.Instruction, __: int) -> None:  # noqa: N802
+    def op_POP_TOP(self, _: dis.Instruction, __: int) -> None:
         value = self.pop()
         if not all(isinstance(symbol, Import) for symbol in value):
             self.use(value)
 
-    def op_COPY(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_COPY(self, _: dis.Instruction, arg: int) -> None:
         self.push(self.stack[-arg] if arg <= len(self.stack) else DATA)
 
-    def op_SWAP(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_SWAP(self, _: dis.Instruction, arg: int) -> None:
         while len(self.stack) < arg:
             self.stack.insert(0, DATA)
         self.stack[-arg], self.stack[-1] = self.stack[-1], self.stack[-arg]
 
     # attributes, items, operators
 
-    def op_LOAD_ATTR(self, instruction: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_LOAD_ATTR(self, instruction: dis.Instruction, arg: int) -> None:
         base = self.pop()
         for symbol in base:
             if deep(symbol):
@@ -257,14 +256,14 @@ class _Machine:
         if instruction.opname == "LOAD_METHOD" or (arg & 1 and sys.version_info >= (3, 12)):
             self.push(_NULL)
 
-    op_LOAD_METHOD = op_LOAD_ATTR  # noqa: N815
+    op_LOAD_METHOD = op_LOAD_ATTR
 
-    def op_LOAD_SUPER_ATTR(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_LOAD_SUPER_ATTR(self, _: dis.Instruction, arg: int) -> None:
         self.plain(3, 1)
         if arg & 1:
             self.push(_NULL)
 
-    def op_BINARY_SUBSCR(self, _: dis.Instruction, __: int) -> None:  # noqa: N802
+    def op_BINARY_SUBSCR(self, _: dis.Instruction, __: int) -> None:
         base, key = self.pop_many(2)
         self.event(Subscript(base, key, self.line))
         index = _single(key)
@@ -272,23 +271,23 @@ class _Machine:
             frozenset(UNKNOWN if s == UNKNOWN or deep(s) else Item(s, index) for s in base) or DATA
         )
 
-    def op_STORE_SUBSCR(self, _: dis.Instruction, __: int) -> None:  # noqa: N802
+    def op_STORE_SUBSCR(self, _: dis.Instruction, __: int) -> None:
         value, base, key = self.pop_many(3)
         self.use(value)
         self.use(key)
         self.event(Stored(base, self.line))
 
-    def op_DELETE_SUBSCR(self, _: dis.Instruction, __: int) -> None:  # noqa: N802
+    def op_DELETE_SUBSCR(self, _: dis.Instruction, __: int) -> None:
         base, key = self.pop_many(2)
         self.use(key)
         self.event(Stored(base, self.line))
 
-    def op_CONTAINS_OP(self, _: dis.Instruction, __: int) -> None:  # noqa: N802
+    def op_CONTAINS_OP(self, _: dis.Instruction, __: int) -> None:
         key, base = self.pop_many(2)
         self.event(Subscript(base, key, self.line))
         self.push(DATA)
 
-    def op_BINARY_OP(self, instruction: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_BINARY_OP(self, instruction: dis.Instruction, arg: int) -> None:
         if instruction.argrepr == "[]":
             self.op_BINARY_SUBSCR(instruction, arg)
             return
@@ -299,34 +298,34 @@ class _Machine:
         known = UNKNOWN not in (one, other) and not deep(one) and not deep(other)
         self.push(frozenset((Operation(instruction.argrepr, one, other),)) if known else DATA)
 
-    def op_FORMAT_VALUE(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_FORMAT_VALUE(self, _: dis.Instruction, arg: int) -> None:
         self.plain(2 if arg & 4 else 1, 1)
 
-    def op_BUILD_MAP(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_BUILD_MAP(self, _: dis.Instruction, arg: int) -> None:
         self.plain(2 * arg, 1)
 
-    def op_BUILD_CONST_KEY_MAP(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_BUILD_CONST_KEY_MAP(self, _: dis.Instruction, arg: int) -> None:
         self.plain(arg + 1, 1)
 
-    def op_UNPACK_SEQUENCE(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_UNPACK_SEQUENCE(self, _: dis.Instruction, arg: int) -> None:
         self.plain(1, arg)
 
-    def op_UNPACK_EX(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_UNPACK_EX(self, _: dis.Instruction, arg: int) -> None:
         self.plain(1, (arg & 0xFF) + 1 + (arg >> 8))
 
     # loops and imports
 
-    def op_FOR_ITER(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
+    def op_FOR_ITER(self, instruction: dis.Instruction, _: int) -> None:
         if sys.version_info < (3, 12):
             self.landing[instruction.argval] = self.stack[:-1]
         else:
             self.landing[instruction.argval] = [*self.stack, DATA]
         self.push(DATA)
 
-    def op_END_FOR(self, _: dis.Instruction, __: int) -> None:  # noqa: N802
+    def op_END_FOR(self, _: dis.Instruction, __: int) -> None:
         self.plain(2 if sys.version_info < (3, 13) else 1, 0)
 
-    def op_IMPORT_NAME(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
+    def op_IMPORT_NAME(self, instruction: dis.Instruction, _: int) -> None:
         level, _names = self.pop_many(2)
         number = _single(level)
         depth = number.value if isinstance(number, Const) and isinstance(number.value, int) else 0
@@ -335,24 +334,24 @@ class _Machine:
         self.event(Imported(module, self.line))
         self.push(frozenset((module,)))
 
-    def op_IMPORT_FROM(self, instruction: dis.Instruction, _: int) -> None:  # noqa: N802
+    def op_IMPORT_FROM(self, instruction: dis.Instruction, _: int) -> None:
         top = self.stack[-1] if self.stack else DATA
         self.push(frozenset(attribute_of(symbol, instruction.argval) for symbol in top))
 
     # calls
 
-    def op_KW_NAMES(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_KW_NAMES(self, _: dis.Instruction, arg: int) -> None:
         self.keywords = self.scope.code.co_consts[arg]  # 3.11's `dis` does not look it up
 
-    def op_CALL(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_CALL(self, _: dis.Instruction, arg: int) -> None:
         self.call(self.pop_many(arg), self.keywords)
         self.keywords = ()
 
-    def op_CALL_KW(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_CALL_KW(self, _: dis.Instruction, arg: int) -> None:
         self.pop()
         self.call(self.pop_many(arg), self.names)
 
-    def op_CALL_FUNCTION_EX(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_CALL_FUNCTION_EX(self, _: dis.Instruction, arg: int) -> None:
         with_keywords = arg & 1 or sys.version_info >= (3, 14)
         self.plain(2 if with_keywords else 1, 0)
         self.call(None, ())
@@ -376,7 +375,7 @@ class _Machine:
         self.event(Call(function, positional, keywords, self.line))
         self.push(_result(function, positional, keywords))
 
-    def op_MAKE_FUNCTION(self, _: dis.Instruction, arg: int) -> None:  # noqa: N802
+    def op_MAKE_FUNCTION(self, _: dis.Instruction, arg: int) -> None:
         flags = bin(arg & 0x0F).count("1") if sys.version_info < (3, 13) else 0
         self.plain(1 + flags, 1)
 

@@ -27,7 +27,7 @@ class ArrayCodec:
         return digest_of(kind, digest_ndarray(value)), info
 
     def lossless(self, value: Any) -> bool:
-        return type(value).__name__ == "ndarray" and value.dtype.kind in "biufcMmSU"
+        return type(value).__name__ == "ndarray" and value.dtype.kind in "biufcMmSU" and value.dtype.metadata is None
 
     def encode(self, value: Any, kind: str, folder: Path) -> dict[str, Any]:
         import numpy as np
@@ -35,14 +35,14 @@ class ArrayCodec:
         if value.dtype.hasobject:
             raise CodecError(f"an array of dtype {value.dtype} can't be kept without pickle")
         if isinstance(value, np.ma.MaskedArray):
-            blank = np.array(value.data, order="C", copy=True)
+            blank = _packed(_blanked(value))
             mask = np.ma.getmaskarray(value)
-            blank[mask] = np.zeros((), blank.dtype)
-            np.save(folder / "data.npy", blank, allow_pickle=False)
-            np.save(folder / "mask.npy", np.asarray(mask, order="C"), allow_pickle=False)
-            np.save(folder / "fill.npy", np.asarray(value.fill_value), allow_pickle=False)
-            return {"nomask": value.mask is np.ma.nomask, "hard": bool(value.hardmask)}
-        np.save(folder / "data.npy", np.asarray(value, order="C"), allow_pickle=False)
+            _save(folder / "data.npy", blank)
+            _save(folder / "mask.npy", np.asarray(mask, order="C"))
+            _save(folder / "fill.npy", _packed(np.asarray(value.fill_value, value.dtype)))
+            # A mask that hides nothing and none at all have one digest, so readers get one of them.
+            return {"nomask": not mask.tobytes().strip(b"\0"), "hard": bool(value.hardmask)}
+        _save(folder / "data.npy", _packed(value))
         return {}
 
     def decode(self, files: Mapping[str, Path], notes: Mapping[str, Any], kind: str) -> Any:
@@ -57,6 +57,44 @@ class ArrayCodec:
         if mask is not np.ma.nomask:
             frozen.mask.flags.writeable = False
         return frozen
+
+
+def _blanked(array: Any) -> Any:
+    """Return the data of a masked array, with nothing where it is masked."""
+    import numpy as np
+
+    blank: Any = np.array(array.data, order="C", copy=True, subok=False)
+    _blank(blank, np.ma.getmaskarray(array))
+    return blank
+
+
+def _blank(values: Any, mask: Any) -> None:
+    import numpy as np
+
+    for name in mask.dtype.names or ():
+        _blank(values[name], mask[name])
+    if mask.dtype.names is None:
+        values[mask] = np.zeros((), values.dtype)
+
+
+def _packed(array: Any) -> Any:
+    """Return `array` in C order, its fields without the gaps between them, which are no part of its value."""
+    import numpy as np
+
+    if array.dtype.names is not None:
+        from numpy.lib import recfunctions
+
+        array = array.astype(recfunctions.repack_fields(array.dtype, recurse=True), copy=False)
+    return np.asarray(array, order="C")
+
+
+def _save(path: Path, array: Any) -> None:
+    import numpy as np
+
+    try:
+        np.save(path, array, allow_pickle=False)
+    except ValueError as error:
+        raise CodecError(f"an array of dtype {array.dtype} can't be kept: {error}") from error
 
 
 def _load(path: Path) -> Any:

@@ -80,14 +80,42 @@ def _write_pattern(value: re.Pattern[Any]) -> str:
 
 
 def _write_numpy(value: Any) -> str:
-    return f"{value.dtype.str} {value.tobytes().hex()}"
+    import numpy as np
+
+    if isinstance(value, np.str_):  # an array would cut off the zeros at its end
+        return f"str {value.encode('utf-8', 'surrogatepass').hex()}"
+    if isinstance(value, np.bytes_):
+        return f"bytes {bytes(value).hex()}"
+    parts = [value.real, value.imag] if value.dtype.kind == "c" else [value]
+    return f"{value.dtype.str} {b''.join(map(_number_bytes, parts)).hex()}"
+
+
+def _number_bytes(number: Any) -> bytes:
+    """Return the bytes of a scalar: those of the one NaN if it is one, and no padding."""
+    if number.dtype.kind == "f" and number != number:
+        number = number.dtype.type("nan")
+    data: bytes = number.tobytes()
+    if number.dtype.kind == "f" and number.dtype.itemsize > 8 and _is_x87(number.dtype):
+        return data[:10] + bytes(len(data) - 10)
+    return data
+
+
+def _is_x87(dtype: Any) -> bool:
+    import numpy as np
+
+    return int(np.finfo(dtype).nmant) == 63
 
 
 def _read_numpy(text: str) -> Any:
     import numpy as np
 
-    dtype, _, data = text.rpartition(" ")
-    return np.frombuffer(bytes.fromhex(data), np.dtype(dtype), count=1)[0] if data else np.dtype(dtype).type()
+    dtype, _, data = text.partition(" ")
+    raw = bytes.fromhex(data)
+    if dtype == "str":
+        return np.str_(raw.decode("utf-8", "surrogatepass"))
+    if dtype == "bytes":
+        return np.bytes_(raw)
+    return np.frombuffer(raw, np.dtype(dtype), count=1)[0]
 
 
 _KINDS: dict[str, tuple[type | None, Callable[[Any], str], Callable[[str], Any]]] = {
@@ -128,8 +156,6 @@ def write_atom(value: Any) -> Atom | None:
         import numpy as np
 
         if isinstance(value, np.generic) and value.dtype.kind in "biufcSUmM":
-            if value.dtype.kind in "fc" and value != value:
-                value = value.dtype.type("nan")  # one NaN, as everywhere
             return Atom("numpy", _write_numpy(value))
     return None
 

@@ -45,7 +45,7 @@ class Freezer:
         self.codecs = codecs
         self.kinds = kinds
         self.identify = identify
-        self._by_type: dict[type, str | None] = {}
+        self._by_type: dict[type, str] = {}
 
     def freeze(self, value: Any, *, scratch: Path | None = None) -> Tree:
         """Return the tree of `value`; holes (calls, references, files) stay in their places.
@@ -56,7 +56,10 @@ class Freezer:
         Raises:
             UnstableIdentityError: some part of the value can't be told from another; the error says which.
         """
-        return _Walk(self, scratch).tree(value)
+        try:
+            return _Walk(self, scratch).tree(value)
+        except RecursionError:
+            raise UnstableIdentityError(f"a {type(value).__name__} contains itself, or is nested too deeply") from None
 
     def kind_of(self, cls: type) -> str | None:
         """Return the kind under which values of exactly `cls` are kept, or None."""
@@ -64,7 +67,8 @@ class Freezer:
             return self._by_type[cls]
         except KeyError:
             kind = self.kinds.get((cls.__module__.partition(".")[0], cls.__qualname__))
-            self._by_type[cls] = kind
+            if kind is not None:  # a codec may still be registered for what has none
+                self._by_type[cls] = kind
             return kind
 
 
@@ -82,7 +86,7 @@ class _Walk:
         if cls in _SCALARS:
             return value  # type: ignore[no-any-return]
         rule = _CONTAINERS.get(cls)
-        if rule is not None:
+        if rule is not None and not getattr(value, "__dict__", None):
             try:
                 return rule(self, value)
             except RecursionError:
@@ -126,7 +130,7 @@ class _Walk:
         if kind is not None:
             return self._heavy(value, kind)
         if isinstance(value, enum.Enum):
-            return Atom("enum", f"{name_of(cls)}.{value.name}", self.freezer.identify(cls))
+            return self._enum(value, cls)
         if isinstance(value, (types.FunctionType, types.BuiltinFunctionType, type)) or hasattr(
             value, "__lineage_function__"
         ):
@@ -138,6 +142,12 @@ class _Walk:
         if atom.kind in ("bytes", "bytearray") and len(value) > INLINE_BYTES:
             return self._heavy(value, f"bytes:{atom.kind}")
         return atom
+
+    def _enum(self, value: enum.Enum, cls: type) -> Tree:
+        """Return the atom of a member by its name, or of flags by their number: several together have no name."""
+        if isinstance(value, enum.Flag):
+            return Atom("flag", f"{name_of(cls)} {value.value}", self.freezer.identify(cls))
+        return Atom("enum", f"{name_of(cls)} {value.name}", self.freezer.identify(cls))
 
     def _heavy(self, value: Any, kind: str) -> Tree:
         family = kind.partition(":")[0]
@@ -183,16 +193,18 @@ class _Walk:
         elif isinstance(value, tuple) and hasattr(cls, "_fields"):
             if hasattr(value, "__dict__") and value.__dict__:
                 return None
-            items = tuple(self.at(item, f".{name}") for name, item in zip(cls._fields, value, strict=True))
-            return Branch("namedtuple", items, name_of(cls), self.freezer.identify(cls))
+            fields = tuple(self.at(item, f".{name}") for name, item in zip(cls._fields, value, strict=True))
+            return Branch("namedtuple", fields, name_of(cls), self.freezer.identify(cls))
         else:
             return None
         own = getattr(value, "__dict__", None)
+        if any(slot not in names for slot in _slots(cls)):
+            return None
         if own and any(name not in names and name != "__orig_class__" for name in own):
             return None  # it holds more than its fields
         if isinstance(value, (list, dict, tuple, set, frozenset, str, int, float, bytes, BaseException)):
             return None
-        items = []
+        items: list[Tree] = []
         for name in names:
             try:
                 part = getattr(value, name)
@@ -247,6 +259,15 @@ class _Walk:
         yield _State.of(state)
         yield list(items) if items is not None else None
         yield dict(pairs) if pairs is not None else None
+
+
+def _slots(cls: type) -> Iterator[str]:
+    """Yield the slots of a class that may hold state besides its declared fields."""
+    for base in cls.__mro__:
+        slots = base.__dict__.get("__slots__", ())
+        for slot in (slots,) if isinstance(slots, str) else slots:
+            if slot not in ("__weakref__", "__dict__", "_attrs_cached_hash"):
+                yield slot
 
 
 class _Named:

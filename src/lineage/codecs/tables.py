@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lineage.codecs.pandas_frames import from_pandas, to_pandas
 from lineage.digest import Digest, digest_of
-from lineage.errors import CodecError
+from lineage.errors import CodecError, CorruptObjectError
 
 __all__ = ["TableCodec"]
 
@@ -28,9 +29,9 @@ class TableCodec:
 
         name = kind.partition(":")[2]
         if name == "pandas.DataFrame":
-            table = _from_pandas(value)
+            table, shape = from_pandas(value)
             found = digest_table(table)
-            content = digest_of("pandas", found.digest, _pandas_shape(value, table))
+            content = digest_of("pandas", found.digest, json.dumps(shape, sort_keys=True).encode())
         elif name == "pyarrow.Table":
             found = digest_table(value)
             content = digest_of("arrow", found.digest)
@@ -42,6 +43,8 @@ class TableCodec:
             "schema": dict(found.types),
             "columns": {column: digest.hex() for column, digest in found.columns.items()},
         }
+        if name == "pandas.DataFrame":
+            info |= {"rows": len(value), "schema": {str(n): str(t) for n, t in zip(value.columns, value.dtypes, strict=True)}}
         return content, info
 
     def lossless(self, value: Any) -> bool:
@@ -51,20 +54,42 @@ class TableCodec:
     def encode(self, value: Any, kind: str, folder: Path) -> dict[str, Any]:
         name = kind.partition(":")[2]
         if name == "pandas.DataFrame":
-            return _write_arrow(_from_pandas(value), folder)
+            table, shape = from_pandas(value)
+            _write_ipc(table, folder)
+            return {"arrow": True, "pandas": shape}
         if name == "pyarrow.Table":
-            return _write_arrow(value, folder)
+            return _write_arrow(_plain_arrow(value), folder)
         return _write_polars(value.to_frame() if name == "polars.Series" else value, folder)
 
     def decode(self, files: Mapping[str, Path], notes: Mapping[str, Any], kind: str) -> Any:
         name = kind.partition(":")[2]
+        if "pandas" in notes and name.startswith("polars."):
+            return _as_polars(_unlabelled(_read_arrow(files, notes), notes["pandas"]), name)
         if name == "polars.LazyFrame":
             return _scan(files, notes)
         if name in ("polars.DataFrame", "polars.Series"):
             frame = _read_polars(files, notes)
             return frame.to_series() if name == "polars.Series" else frame
         table = _read_arrow(files, notes)
-        return table if name == "pyarrow.Table" else _to_pandas(table)
+        if name == "pandas.DataFrame":
+            return to_pandas(table, notes["pandas"]) if "pandas" in notes else table.to_pandas()
+        return _unlabelled(table, notes["pandas"]) if "pandas" in notes else table
+
+
+def _unlabelled(table: Any, shape: dict[str, Any]) -> Any:
+    """Return the columns of a pandas frame as a table; its index stays behind."""
+    import pyarrow as pa
+
+    return _plain_arrow(pa.Table.from_pandas(to_pandas(table, shape), preserve_index=False))
+
+
+def _as_polars(table: Any, name: str) -> Any:
+    import polars as pl
+
+    frame: Any = pl.from_arrow(table)
+    if name == "polars.LazyFrame":
+        return frame.lazy()
+    return frame.to_series() if name == "polars.Series" else frame
 
 
 def _is_plain(dtype: Any) -> bool:
@@ -130,13 +155,27 @@ def _scan(files: Mapping[str, Path], notes: Mapping[str, Any]) -> Any:
 
 
 def _plain_arrow(table: Any) -> Any:
-    """Return `table` with the encodings taken off that the digest doesn't see, so that every reader gets one thing."""
+    """Return `table` without what its digest doesn't see (encodings, layouts, nullability), so that every reader gets
+    one thing."""
     import pyarrow as pa
 
-    fields = []
-    for field in table.schema:
-        fields.append(pa.field(field.name, _plain_type(field.type), field.nullable))
-    return table.cast(pa.schema(fields)).combine_chunks()
+    columns = [_plain_column(column) for column in table.columns]
+    fields = [pa.field(field.name, column.type) for field, column in zip(table.schema, columns, strict=True)]
+    if not fields:
+        return table.replace_schema_metadata(None)
+    return pa.table(columns, schema=pa.schema(fields)).combine_chunks()
+
+
+def _plain_column(column: Any) -> Any:
+    import pyarrow as pa
+
+    kind = _plain_type(column.type)
+    if column.type.equals(kind, check_metadata=True):
+        return column
+    try:
+        return pa.chunked_array([_plain_array(chunk) for chunk in column.chunks], kind)
+    except (pa.ArrowException, ValueError) as error:
+        raise CodecError(f"a column of type {column.type} can't be kept: {error}") from error
 
 
 def _plain_type(kind: Any) -> Any:
@@ -148,32 +187,100 @@ def _plain_type(kind: Any) -> Any:
         return pa.string()
     if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
         return pa.binary()
-    if pa.types.is_large_list(kind):
+    if _is_list(kind):
         return pa.list_(_plain_type(kind.value_type))
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(_plain_type(kind.value_type), kind.list_size)
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _plain_type(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_plain_type(kind.key_type), _plain_type(kind.item_type))
     return kind
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    is_kind = (pa.types.is_list, pa.types.is_large_list, pa.types.is_list_view, pa.types.is_large_list_view)
+    return any(is_one(kind) for is_one in is_kind)
+
+
+def _plain_array(array: Any) -> Any:
+    """Return `array` as its plain type, built from its parts: Arrow's own casts know only some of these."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = array.type
+    plain = _plain_type(kind)
+    if kind.equals(plain, check_metadata=True):
+        return array
+    if pa.types.is_dictionary(kind):
+        return _plain_array(array.dictionary_decode())
+    if pa.types.is_run_end_encoded(kind):
+        return _plain_array(pc.run_end_decode(array))
+    if pa.types.is_struct(kind):
+        if not kind.num_fields:
+            return pa.array([None if null else {} for null in array.is_null().to_pylist()], plain)
+        parts = [_plain_array(part) for part in array.flatten()]
+        return pa.StructArray.from_arrays(parts, fields=list(plain), mask=array.is_null())
+    if pa.types.is_fixed_size_list(kind):
+        start, size = array.offset, kind.list_size
+        held = array.values.slice(start * size, len(array) * size)
+        return pa.FixedSizeListArray.from_arrays(_plain_array(held), type=plain, mask=array.is_null())
+    if _is_list(kind) or pa.types.is_map(kind):
+        return _plain_lists(array, plain)
+    return array.cast(plain)
+
+
+def _plain_lists(array: Any, plain: Any) -> Any:
+    """Lay the lists of `array` out one after the other; what nulls and gaps hide is left out."""
+    import numpy as np
+    import pyarrow as pa
+
+    valid = np.asarray(array.is_valid())
+    if pa.types.is_list_view(array.type) or pa.types.is_large_list_view(array.type):
+        starts = np.asarray(array.offsets, dtype=np.int64)
+        lengths = np.asarray(array.sizes, dtype=np.int64)
+    else:
+        offsets = np.asarray(array.offsets, dtype=np.int64)
+        starts, lengths = offsets[:-1], np.diff(offsets)
+    lengths = np.where(valid, lengths, 0)
+    ends = np.cumsum(lengths)
+    taken = np.repeat(starts - (ends - lengths), lengths) + np.arange(int(lengths.sum()))
+    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
+    mask = pa.array(~valid)
+    if pa.types.is_map(plain):
+        keys, items = (_plain_array(part.take(pa.array(taken))) for part in (array.keys, array.items))
+        return pa.MapArray.from_arrays(offsets, keys, items, type=plain, mask=mask)
+    return pa.ListArray.from_arrays(offsets, _plain_array(array.values.take(pa.array(taken))), type=plain, mask=mask)
 
 
 def _write_arrow(table: Any, folder: Path) -> dict[str, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    metadata = (table.schema.metadata or {}).get(b"pandas")
-    plain = _plain_arrow(table)
     notes: dict[str, Any] = {"arrow": True}
-    if metadata is not None:
-        notes["pandas"] = metadata.decode()
-    if plain.num_columns:
+    if table.num_columns:
         try:
-            pq.write_table(plain, folder / "table.parquet", compression="lz4")
-            if plain.schema.equals(pq.read_schema(folder / "table.parquet").remove_metadata()):
+            pq.write_table(table, folder / "table.parquet", compression="lz4")
+            if table.schema.equals(pq.read_schema(folder / "table.parquet")):
                 return notes
         except pa.ArrowException:
             pass
         (folder / "table.parquet").unlink(missing_ok=True)
-    with pa.OSFile(str(folder / "table.arrow"), "wb") as sink, pa.ipc.new_file(sink, plain.schema) as out:
-        out.write_table(plain)
-    notes["rows"] = plain.num_rows
+    _write_ipc(table, folder)
+    notes["rows"] = table.num_rows
     return notes
+
+
+def _write_ipc(table: Any, folder: Path) -> None:
+    import pyarrow as pa
+
+    try:
+        with pa.OSFile(str(folder / "table.arrow"), "wb") as sink, pa.ipc.new_file(sink, table.schema) as out:
+            out.write_table(table)
+    except pa.ArrowException as error:
+        raise CodecError(f"a table with schema {table.schema} can't be kept: {error}") from error
 
 
 def _read_arrow(files: Mapping[str, Path], notes: Mapping[str, Any]) -> Any:
@@ -183,37 +290,12 @@ def _read_arrow(files: Mapping[str, Path], notes: Mapping[str, Any]) -> Any:
     if not notes.get("arrow"):
         return _plain_arrow(pa.table(_read_polars(files, notes)))
     if "table.parquet" in files:
-        table = pq.read_table(files["table.parquet"], partitioning=None)
-    else:
-        table = pa.ipc.open_file(pa.memory_map(str(files["table.arrow"]))).read_all()
-    table = table.replace_schema_metadata(None)
-    if "pandas" in notes:
-        table = table.replace_schema_metadata({"pandas": notes["pandas"]})
+        # Read as one file, not as a data set, which takes dots in names for paths and guesses partitions.
+        with pq.ParquetFile(files["table.parquet"]) as file:
+            return file.read().replace_schema_metadata(None)
+    if "table.arrow" not in files:
+        raise CorruptObjectError("a table has neither a parquet nor an Arrow file")
+    table = pa.ipc.open_file(pa.memory_map(str(files["table.arrow"]))).read_all()
+    if not table.num_columns and notes["rows"]:
+        return pa.table([pa.nulls(notes["rows"])], names=["rows"]).select([])
     return table
-
-
-def _from_pandas(frame: Any) -> Any:
-    import pyarrow as pa
-
-    try:
-        return pa.Table.from_pandas(frame)
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise CodecError(f"a pandas frame that Arrow can't hold: {error}") from error
-
-
-def _to_pandas(table: Any) -> Any:
-    return table.to_pandas()
-
-
-def _pandas_shape(frame: Any, table: Any) -> bytes:
-    """What a pandas frame has beyond its Arrow table: dtypes, and the index as pandas describes it."""
-    metadata = json.loads(table.schema.metadata[b"pandas"])
-    parts = {
-        "dtypes": [str(dtype) for dtype in frame.dtypes],
-        "index": metadata["index_columns"],
-        "index_dtype": str(frame.index.dtype),
-        "columns": [str(type(name).__name__) for name in frame.columns],
-        "column_names": [repr(name) for name in frame.columns.names],
-        "attrs": repr(sorted(frame.attrs.items())),
-    }
-    return json.dumps(parts, sort_keys=True, default=str).encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from lineage.content.tree import Atom, Branch, Leaf, Tree
@@ -12,7 +13,7 @@ from lineage.errors import CorruptObjectError
 __all__ = ["dump_tree", "load_tree"]
 
 _PLAIN = frozenset({int, float, str, bool, type(None)})
-_scan = json.JSONDecoder().scan_once
+_scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 

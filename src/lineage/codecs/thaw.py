@@ -10,7 +10,7 @@ from typing import Any
 from lineage.codecs.atoms import read_atom
 from lineage.codecs.freeze import Identify
 from lineage.codecs.plain import find_by_name
-from lineage.content.tree import Atom, Branch, Leaf, Tree
+from lineage.content.tree import Atom, Branch, Leaf, Tree, digest_tree
 from lineage.errors import CorruptObjectError, NotFoundError
 from lineage.outcomes import Failed
 
@@ -38,12 +38,12 @@ class Thawer:
         if isinstance(tree, Branch):
             build = _BUILDERS.get(tree.kind)
             if build is not None:
-                return build([self.thaw(item) for item in tree.items])
+                return build([self.thaw(item) for item in _in_order(tree)])
             return self._instance(tree)
         if isinstance(tree, Leaf):
             return self._leaf(tree)
         if isinstance(tree, Atom):
-            return self._enum(tree) if tree.kind == "enum" else read_atom(tree)
+            return self._enum(tree) if tree.kind in ("enum", "flag") else read_atom(tree)
         return tree
 
     def _leaf(self, leaf: Leaf) -> Any:
@@ -56,11 +56,11 @@ class Thawer:
         return self.read(leaf)
 
     def _enum(self, atom: Atom) -> Any:
-        class_name, _, member = atom.text.rpartition(".")
+        class_name, _, member = atom.text.partition(" ")
         cls = self._class(class_name, atom.code)
         try:
-            return cls[member]
-        except KeyError as error:
+            return cls(int(member)) if atom.kind == "flag" else cls[member]
+        except (KeyError, ValueError) as error:
             raise ClassChangedError(f"{class_name} has no member {member} any more") from error
 
     def _class(self, name: str, code: bytes | None) -> Any:
@@ -83,6 +83,13 @@ class Thawer:
         for name, part in zip(items[::2], items[1::2], strict=True):
             object.__setattr__(value, name, part)
         return value
+
+
+def _in_order(branch: Branch) -> tuple[Tree, ...]:
+    """Return the items of a branch in the order in which they are put in: a set's shows when one goes through it."""
+    if branch.kind in ("set", "frozenset"):
+        return tuple(sorted(branch.items, key=digest_tree))
+    return branch.items
 
 
 def _pairs(items: list[Any]) -> Iterable[tuple[Any, Any]]:

@@ -222,7 +222,7 @@ class SqliteIndex:
             "ORDER BY id DESC LIMIT ?",
             (limit,),
         )
-        return [Run(*row[:8], counts=json.loads(row[8]), facts=json.loads(row[9])) for row in rows]
+        return [Run(*facts, json.loads(counts), json.loads(more)) for *facts, counts, more in rows]
 
     def _one(self, statement: str, *values: Any) -> Any:
         with self._lock:
@@ -338,11 +338,12 @@ class SqliteIndex:
     def begin_run(self, name: str, user: str, host: str, roots: str, facts: Mapping[str, Any]) -> int:
         with self._lock:
             self._failure = None
-            number: int = self._write(
+            number = self._write(
                 "INSERT INTO runs (name, started, status, user, host, roots, counts, facts) "
                 "VALUES (?, ?, 'running', ?, ?, ?, '{}', ?)",
                 name, time.time(), user, host, roots, json.dumps(dict(facts)),
             ).lastrowid  # fmt: skip
+            assert number is not None
             self._runs.add(number)
             self._lost.pop(number, None)
             return number
@@ -375,7 +376,8 @@ class SqliteIndex:
         number = self._nodes.get(name)
         if number is None:
             self._db.execute("INSERT OR IGNORE INTO nodes (name) VALUES (?)", (name,))
-            number = self._nodes[name] = self._one("SELECT id FROM nodes WHERE name = ?", name)[0]
+            number = int(self._one("SELECT id FROM nodes WHERE name = ?", name)[0])
+            self._nodes[name] = number
         return number
 
     def _link(self, recipe: Recipe, execution: int, run: int) -> None:
