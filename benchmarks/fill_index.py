@@ -67,9 +67,7 @@ def _digest_columns(columns: list[str], rows: list[tuple[Any, ...]]) -> Iterator
     """
     for column in range(len(columns)):
         values = {row[column] for row in rows}
-        if len(values) > 1 and all(
-            isinstance(value, bytes) and len(value) == 32 for value in values
-        ):
+        if len(values) > 1 and all(isinstance(value, bytes) and len(value) == 32 for value in values):
             yield column
 
 

@@ -111,9 +111,7 @@ class Harness:
                 self._repeat(samples, phases_of(samples.tool), prepare)
         return found
 
-    def _repeat(
-        self, samples: Samples, phases: Iterable[Phase], prepare: Callable[[str, Path], None] | None
-    ) -> None:
+    def _repeat(self, samples: Samples, phases: Iterable[Phase], prepare: Callable[[str, Path], None] | None) -> None:
         with self.folder() as folder:
             if prepare is not None:
                 prepare(samples.tool, folder / "store")
@@ -154,6 +152,7 @@ class Harness:
             "process": time.perf_counter() - began,
             **json.loads(done.stdout.splitlines()[-1]),
         }
+        row["size"] = phase.size
         row["disk"] = disk_use(folder / "store")
         _check(pipeline, phase, row)
         return row
@@ -215,13 +214,9 @@ def _environment() -> Mapping[str, str]:
 
 def _check(pipeline: str, phase: Phase, row: Row) -> None:
     if phase.answer is not None and not same_answer(row["answer"], phase.answer):
-        raise WrongAnswerError(
-            f"{pipeline}, {phase.name}: {row['answer']} instead of {phase.answer}"
-        )
+        raise WrongAnswerError(f"{pipeline}, {phase.name}: {row['answer']} instead of {phase.answer}")
     if phase.executed is not None and row.get("executed", phase.executed) != phase.executed:
-        raise WrongAnswerError(
-            f"{pipeline}, {phase.name}: {row['executed']} executions recorded, not {phase.executed}"
-        )
+        raise WrongAnswerError(f"{pipeline}, {phase.name}: {row['executed']} executions recorded, not {phase.executed}")
 
 
 def same_answer(one: Any, other: Any) -> bool:

@@ -72,9 +72,7 @@ NAMES = {
 PEERS = ("joblib", "redun", "hamilton")
 
 
-def _target(
-    name: str, limit: float, value: float | None, show: Callable[[float | None], str]
-) -> list[Target]:
+def _target(name: str, limit: float, value: float | None, show: Callable[[float | None], str]) -> list[Target]:
     if value is None:
         return []
     return [Target(name, f"< {show(limit)}", show(value), value < limit)]
@@ -89,16 +87,15 @@ def _record(found: Mapping[str, Samples]) -> dict[str, Any]:
 
 def chain(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
     """1,000 calls, each made from the one before."""
-    found = _calls(harness, tools, "chain", sizes.chain, sizes.chain)
+    found = _calls(harness, tools, "chain", sizes.chain)
     return Found(_record(found), [_calls_sheet("chain", sizes.chain, found)])
 
 
 def map_(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
     """10,000 calls beside each other."""
-    found = _calls(harness, tools, "fan", sizes.map, _sum(sizes.map))
-    return Found(
-        _record(found), [_calls_sheet("map", sizes.map, found)], _map_targets(found, sizes)
-    )
+    found = _calls(harness, tools, "fan", sizes.map)
+    sheet = _calls_sheet("map", sizes.map, found)
+    return Found(_record(found), [sheet], _map_targets(found, sizes))
 
 
 def _map_targets(found: Mapping[str, Samples], sizes: Sizes) -> list[Target]:
@@ -113,50 +110,46 @@ def _sum(count: int, y: int = 7) -> int:
     return count * (count - 1) // 2 + y * count
 
 
-def _calls(
-    harness: Harness, tools: Sequence[str], workload: str, count: int, answer: int
-) -> dict[str, Samples]:
-    phases = [
-        Phase("cold", workload, count, answer=answer, executed=count),
-        Phase("cached", workload, count, answer=answer, executed=count),
-    ]
-    found = harness.measure([f"calls_{tool}" for tool in tools], lambda _: phases)
+_ANSWERS: dict[str, Callable[[int], int]] = {"chain": int, "fan": _sum}
+
+_FEWER = {("redun", "fan"): 5}
+"""How many times fewer calls a tool is given, so that it ends within minutes; compare it by call."""
+
+
+def _calls(harness: Harness, tools: Sequence[str], workload: str, count: int) -> dict[str, Samples]:
+    def phases_of(pipeline: str) -> list[Phase]:
+        calls = count // _FEWER.get((pipeline.removeprefix("calls_"), workload), 1)
+        answer = _ANSWERS[workload](calls)
+        return [Phase(n, workload, calls, answer, executed=calls) for n in ("cold", "cached")]
+
+    found = harness.measure([f"calls_{tool}" for tool in tools], phases_of)
     return {pipeline.removeprefix("calls_"): samples for pipeline, samples in found.items()}
 
 
 def _calls_sheet(title: str, count: int, found: Mapping[str, Samples]) -> Sheet:
-    columns = [
-        "",
-        "cold",
-        "a call",
-        "ratio",
-        "cached",
-        "a call",
-        "ratio",
-        "import",
-        "peak memory",
-        "on disk",
-        "times",
-    ]
+    columns = ["", "cold", "a call", "ratio", "cached", "a call", "ratio"]
+    columns += ["import", "peak memory", "on disk", "times"]
     base = found.get("lineage") or Samples("")
-    rows = []
+    rows, notes = [], _why(found)
     for tool, samples in found.items():
-        cold, cached = samples.median("cold", "seconds"), samples.median("cached", "seconds")
-        rows.append(
-            [
-                NAMES[tool],
-                *_columns(cold, count),
-                times(cold, base.median("cold", "seconds")),
-                *_columns(cached, count),
-                times(cached, base.median("cached", "seconds")),
-                duration(samples.median("cached", "import")),
-                size(samples.median("cold", "peak")),
-                size(samples.median("cached", "disk")),
-                str(len(samples.phases.get("cached", ()))),
-            ]
-        )
+        row = [NAMES[tool]]
+        for phase in ("cold", "cached"):
+            row += [duration(samples.median(phase, "seconds")), duration(_per_call(samples, phase))]
+            row.append(times(_per_call(samples, phase), _per_call(base, phase)))
+        row.append(duration(samples.median("cached", "import")))
+        row.append(size(samples.median("cold", "peak")))
+        row.append(size(samples.median("cached", "disk")))
+        rows.append([*row, str(len(samples.phases.get("cached", ())))])
+        calls = samples.median("cold", "size")
+        if calls not in (None, count):
+            notes.append(f"{NAMES[tool]} was given {calls:,} calls. Ratios are by call.")
     title = f"{title}: {count:,} trivial calls, recorded on disk; then again in a new process"
-    return Sheet(title, columns, rows, _why(found))
+    return Sheet(title, columns, rows, notes)
+
+
+def _per_call(samples: Samples, phase: str) -> float | None:
+    seconds, calls = samples.median(phase, "seconds"), samples.median(phase, "size")
+    return seconds / calls if seconds is not None and calls else None
 
 
 def _columns(seconds: float | None, count: int) -> tuple[str, str]:
@@ -174,9 +167,7 @@ def full_index(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
             Phase("cold", "fan", sizes.map, answer=_sum(sizes.map)),
             Phase("cached", "fan", sizes.map, answer=_sum(sizes.map)),
         ]
-        found = harness.measure(
-            ["calls_lineage"], lambda _: phases, lambda _, store: shutil.copytree(template, store)
-        )
+        found = harness.measure(["calls_lineage"], lambda _: phases, lambda _, store: shutil.copytree(template, store))
     finally:
         shutil.rmtree(template, ignore_errors=True)
     samples = found["calls_lineage"]
@@ -205,9 +196,7 @@ def _full_template(harness: Harness, sizes: Sizes, template: Path) -> dict[str, 
     shutil.rmtree(template, ignore_errors=True)
     with harness.folder() as folder:
         count = max(100, sizes.index // 1000)
-        harness.run(
-            "calls_lineage", Phase("template", "template", count, answer=_sum(count, 8)), folder
-        )
+        harness.run("calls_lineage", Phase("template", "template", count, answer=_sum(count, 8)), folder)
         began = time.perf_counter()
         tables = fill_index.fill(folder / "store" / "index.sqlite", sizes.index // count)
         took = time.perf_counter() - began
@@ -216,11 +205,7 @@ def _full_template(harness: Harness, sizes: Sizes, template: Path) -> dict[str, 
 
 
 def _why(found: Mapping[str, Samples]) -> list[str]:
-    return [
-        f"{NAMES.get(tool, tool)}: {samples.skipped}."
-        for tool, samples in found.items()
-        if samples.skipped
-    ]
+    return [f"{NAMES.get(tool, tool)}: {samples.skipped}." for tool, samples in found.items() if samples.skipped]
 
 
 # -- building
@@ -263,9 +248,7 @@ def build(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
         if tool == "lineage":
             targets += _target("building a call", 5e-6, seconds and seconds / sizes.build, duration)
             targets += _target("memory of a built call", 500, per_call, size)
-            targets += _target(
-                "a million built calls", 2**30, held and held * 1e6 / sizes.build, size
-            )
+            targets += _target("a million built calls", 2**30, held and held * 1e6 / sizes.build, size)
     columns = [
         "",
         "a call",
@@ -311,25 +294,17 @@ def table(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
         repeated = str(len(samples.phases.get("changed", ())))
         rows.append([*row, size(samples.median("cold", "disk")), repeated])
     columns = ["", "cold", "peak", "cached", "peak", "changed consumer", "peak", "on disk", "times"]
-    notes.append(
-        "After imports; a new process each. Cold includes making the table (the row `no cache`)."
-    )
+    notes.append("After imports; a new process each. Cold includes making the table (the row `no cache`).")
     title = f"table: {sizes.rows:,} rows x 7 columns, two of them aggregated"
     return Found(_record(named), [Sheet(title, columns, rows, notes)], _table_targets(named))
 
 
 def _check_agreement(named: Mapping[str, Samples]) -> None:
     for phase in ("cold", "cached", "changed"):
-        answers = [
-            (tool, row["answer"])
-            for tool, samples in named.items()
-            for row in samples.phases.get(phase, ())
-        ]
+        answers = [(tool, row["answer"]) for tool, samples in named.items() for row in samples.phases.get(phase, ())]
         for tool, answer in answers[1:]:
             if not same_answer(answer, answers[0][1]):
-                raise WrongAnswerError(
-                    f"{tool}, {phase}: {answer}; {answers[0][0]} has {answers[0][1]}"
-                )
+                raise WrongAnswerError(f"{tool}, {phase}: {answer}; {answers[0][0]} has {answers[0][1]}")
 
 
 def _table_targets(named: Mapping[str, Samples]) -> list[Target]:
@@ -412,9 +387,7 @@ def import_(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
 
 def _once(statement: str) -> float | None:
     began = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", statement], capture_output=True, check=False, cwd=HERE / "pipelines"
-    )
+    done = subprocess.run([sys.executable, "-c", statement], capture_output=True, check=False, cwd=HERE / "pipelines")
     return time.perf_counter() - began if done.returncode == 0 else None
 
 
@@ -438,22 +411,16 @@ def hashing(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
         "joblib table": "joblib.hash, table", "joblib array": "joblib.hash, array",
     }  # fmt: skip
     for name, label in labels.items():
-        figures = [
-            row[name] for row in samples.phases.get("hash", ()) if "best" in row.get(name, {})
-        ]
+        figures = [row[name] for row in samples.phases.get("hash", ()) if "best" in row.get(name, {})]
         if not figures or volume is None:
             continue
-        first, best = (
-            statistics.median(figure[key] for figure in figures) for key in ("first", "best")
-        )
+        first, best = (statistics.median(figure[key] for figure in figures) for key in ("first", "best"))
         rows.append([label, f"{volume / best / 1e9:.2f} GB/s", duration(best), duration(first)])
         if label.startswith("lineage"):
             speed = volume / best / 1e9
             targets.append(Target(f"hashing, {name}", "> 5 GB/s", f"{speed:.2f} GB/s", speed > 5))
     title = f"hashing: {size(volume)} on {os.cpu_count()} cores"
-    sheet = Sheet(
-        title, ["", "speed", "best of 3", "first, with imports"], rows, _why({"hashing": samples})
-    )
+    sheet = Sheet(title, ["", "speed", "best of 3", "first, with imports"], rows, _why({"hashing": samples}))
     return Found(_record({"hashing": samples}), [sheet], targets)
 
 

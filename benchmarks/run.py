@@ -83,17 +83,11 @@ def _options() -> argparse.Namespace:
         choices=list(MEASUREMENTS),
         help="this measurement (may be repeated)",
     )
-    parser.add_argument(
-        "--tools", default=",".join(TOOLS), help="tools to measure, with commas between"
-    )
-    parser.add_argument(
-        "--quick", action="store_true", help="small and once: does the harness work?"
-    )
+    parser.add_argument("--tools", default=",".join(TOOLS), help="tools to measure, with commas between")
+    parser.add_argument("--quick", action="store_true", help="small and once: does the harness work?")
     parser.add_argument("--repetitions", type=int, help="how often (default 3)")
     parser.add_argument("--markdown", action="store_true", help="print Markdown instead of tables")
-    parser.add_argument(
-        "--folder", type=Path, help="where stores are made, to measure another disk"
-    )
+    parser.add_argument("--folder", type=Path, help="where stores are made, to measure another disk")
     options = parser.parse_args()
     options.tools = options.tools.split(",")
     unknown = set(options.tools) - set(TOOLS)
@@ -121,10 +115,7 @@ def _failed(found: dict[str, Found]) -> bool:
 
 
 def _targets_sheet(targets: list[Target]) -> Sheet:
-    rows = [
-        [target.name, target.promised, target.measured, "yes" if target.kept else "NO"]
-        for target in targets
-    ]
+    rows = [[target.name, target.promised, target.measured, "yes" if target.kept else "NO"] for target in targets]
     return Sheet("What the design promises", ["", "promised", "measured", "kept"], rows)
 
 
@@ -148,9 +139,7 @@ def _machine(work: Path) -> dict[str, Any]:
 
 
 def _machine_line(machine: dict[str, Any]) -> str:
-    versions = ", ".join(
-        f"{name} {number}" for name, number in machine["versions"].items() if number
-    )
+    versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items() if number)
     edited = " (edited)" if machine["edited"] else ""
     return (
         f"{machine['when'][:10]}, commit {machine['commit']}{edited}: "
@@ -161,14 +150,9 @@ def _machine_line(machine: dict[str, Any]) -> str:
 
 def _warn(console: Console, machine: dict[str, Any], *, quick: bool) -> None:
     if machine["load"] > 0.5:
-        console.print(
-            f"[yellow]the machine is busy (load {machine['load']:.1f}): times will be too long"
-        )
+        console.print(f"[yellow]the machine is busy (load {machine['load']:.1f}): times will be too long")
     if not quick and machine["free"] < ROOM:
-        console.print(
-            f"[yellow]{machine['free'] / 2**30:.0f} GiB of disk are free; "
-            f"the table wants {ROOM / 2**30:.0f}"
-        )
+        console.print(f"[yellow]{machine['free'] / 2**30:.0f} GiB of disk are free; the table wants {ROOM / 2**30:.0f}")
     if not quick and machine["memory"] < 12 * 2**30:
         console.print("[yellow]the peers want about 12 GiB of memory for the table")
 
@@ -193,9 +177,7 @@ def _version(name: str) -> str | None:
 
 def _git(*arguments: str) -> str:
     try:
-        done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, check=False, cwd=HERE.parent
-        )
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, cwd=HERE.parent)
     except OSError:
         return ""
     return done.stdout.strip()

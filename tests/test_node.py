@@ -296,7 +296,7 @@ def test_variadics_are_checked_item_by_item() -> None:
 
 def test_a_parameter_may_be_called_dict_or_sorted(session: ln.Session) -> None:
     @ln.node
-    def odd(dict: int, sorted: int, **more: int) -> int:  # noqa: A002
+    def odd(dict: int, sorted: int, **more: int) -> int:
         return dict + sorted + sum(more.values())
 
     assert ln.compute(odd(1, 2, b=3, a=4)) == 10

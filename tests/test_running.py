@@ -670,7 +670,7 @@ def test_files_written_to_the_scratch_folder_become_datasets(session: ln.Session
     path = ln.compute(report(3))
     assert path.name == "report.txt"
     assert not list((session.root / "scratch").glob("*"))
-    with pytest.raises(PermissionError) if _is_bound() else pytest.raises(OSError):  # noqa: PT012
+    with pytest.raises(PermissionError) if _is_bound() else pytest.raises(OSError):
         if path.stat().st_mode & 0o222:
             pytest.fail("the result can be written")
         raise PermissionError

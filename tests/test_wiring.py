@@ -4,22 +4,19 @@ import collections.abc as abc
 import datetime
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Annotated,
     Any,
-    Callable,
     Generic,
-    Iterable,
     Literal,
-    Mapping,
     NamedTuple,
     NewType,
     NotRequired,
     Optional,
     Protocol,
-    Sequence,
     SupportsInt,
     TypedDict,
     TypeVar,
@@ -221,7 +218,7 @@ def total(xs: list[int], by: Mapping[str, Sequence[int]] | None = None) -> int:
 
 
 @ln.node
-def settled(config: Config, at: Optional[Pair] = None) -> int:
+def settled(config: Config, at: Pair | None = None) -> int:
     return config["alpha"]
 
 
@@ -281,7 +278,7 @@ def test_containers_that_hold_fitting_calls_are_let_through(session: ln.Session)
 
 def test_forward_references_and_names_for_checkers_only_are_let_be(session: ln.Session) -> None:
     @ln.node
-    def later(x: "Later", y: Decimal) -> "Later":
+    def later(x: Later, y: Decimal) -> Later:
         return x
 
     with pytest.raises(WiringError, match="parameter `x: Later` was given 3"):

@@ -44,12 +44,8 @@ def _module(name: str, source: str) -> ModuleType:
 
 
 def chain_ready(size: int) -> ModuleType:
-    steps = [
-        f"def x{i}(x{i - 1}: int) -> int:\n    return x{i - 1} + 1\n" for i in range(1, size + 1)
-    ]
-    return _module(
-        f"hamilton_chain_{size}", "\n".join(["def x0() -> int:\n    return 0\n", *steps])
-    )
+    steps = [f"def x{i}(x{i - 1}: int) -> int:\n    return x{i - 1} + 1\n" for i in range(1, size + 1)]
+    return _module(f"hamilton_chain_{size}", "\n".join(["def x0() -> int:\n    return 0\n", *steps]))
 
 
 def fan_ready(size: int) -> ModuleType:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 from lineage.approx import deviation
+from lineage.arguments import described
 from lineage.codecs.freeze import failed_leaf
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import Thawer
 from lineage.content.tree import Branch, Hole, Leaf, Tree, digest_tree, fill, holes, leaves
-from lineage.digest import Digest, digest_of
+from lineage.digest import Digest
 from lineage.errors import InputChangedError, LineageError, MutationError, NodeError
 from lineage.executors.base import Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
@@ -23,6 +23,7 @@ from lineage.graph import Attempt, Call, Item, Lazy, View, shown
 from lineage.identity import freezer, identify
 from lineage.options import Approx
 from lineage.outcomes import Failed
+from lineage.places import place_key
 from lineage.planning import DONE, FAILED, HIT, NEEDED, Graph, Step, argument_digests, call_key, merged
 from lineage.records import Execution, Record, SideData
 from lineage.storage.store import Store
@@ -38,6 +39,14 @@ _PLAIN = frozenset({int, str, float, bool, type(None)})
 
 class Replan(Exception):
     """A call that had to be executed again gave something else: what was planned no longer holds."""
+
+
+class _Expansion(NamedTuple):
+    """What a dynamic node composed: it is done when the calls in `tree` are."""
+
+    tree: Tree
+    side: SideData
+    work: Work
 
 
 class Engine:
@@ -189,7 +198,7 @@ class Engine:
                 step.tainted = any(made_from.tainted for made_from in step.inputs)
             digests = argument_digests(self.graph, step)
             keys.append(call_key(self.graph, step, digests))
-            self._arguments[id(step)] = _described(self.graph, step.hole, digests)
+            self._arguments[id(step)] = described(self.graph, step.hole, digests)
         found = self.index.by_call(keys)
         for step, key in zip(steps, keys, strict=True):
             record = found.get(key)
@@ -275,11 +284,11 @@ class Engine:
             made = list(holes(tree))
             before = len(self.graph.order)
             self.graph.add(made)
-            self.store.keep(_without_holes(tree))
+            self.store.keep(fill(tree, lambda _: None))
         except Exception as error:
             self._flown(work.key, step, error)
             return
-        step.expansion = (tree, side, work)  # type: ignore[assignment]
+        step.expansion = _Expansion(tree, side, work)
         below = [self.graph.step(hole) for hole in made]
         self.graph.demand(below)
         self.graph.settle(since=before)
@@ -290,7 +299,7 @@ class Engine:
         self._await(step, below)
 
     def _close_expansion(self, step: Step) -> None:
-        tree, side, work = step.expansion  # type: ignore[misc]
+        tree, side, work = step.expansion
         step.expansion = None
         below = [self.graph.step(hole) for hole in holes(tree)]
         try:
@@ -455,7 +464,7 @@ class Engine:
                     self._ready.append(consumer)
                 elif consumer.state == NEEDED:
                     if consumer.expansion is not None:
-                        self._flying.pop(consumer.expansion[2].key, None)  # type: ignore[index]
+                        self._flying.pop(consumer.expansion.work.key, None)
                         consumer.expansion = None
                     consumer.state, consumer.error, consumer.verdict = FAILED, step.error, "blocked"
                     self.tell("blocked", consumer)
@@ -520,64 +529,3 @@ class Engine:
                 self._listed.discard(id(found))
                 self.graph.need(found)
                 stack.extend(found.inputs)
-
-
-def place_key(hole: Hole, contract: str) -> Digest:
-    """Return the key of a call's place in its graph: node names and literal arguments, no code and no content."""
-    known: dict[int, Digest] = {}
-    stack = [hole]
-    while stack:
-        found = stack[-1]
-        inputs = _made_from(found)
-        missing = [made_from for made_from in inputs if id(made_from) not in known]
-        if missing:
-            stack.extend(missing)
-            continue
-        stack.pop()
-        known[id(found)] = _place(found, known)
-    return digest_of("place", contract.encode(), known[id(hole)])
-
-
-def _made_from(hole: Hole) -> tuple[Hole, ...]:
-    from lineage.graph import inputs_of
-
-    return inputs_of(hole)
-
-
-def _place(hole: Hole, known: Mapping[int, Digest]) -> Digest:
-    if isinstance(hole, Call):
-        parts = [digest_tree(argument, lambda part: known[id(part)]) for argument in hole._lineage_arguments]
-        return digest_of("place call", hole._lineage_node.reference.encode(), *parts)
-    if isinstance(hole, Item):
-        return digest_of("place item", known[id(hole._lineage_parent)], repr(hole._lineage_key).encode())
-    return digest_of("place other", *(known[id(part)] for part in _made_from(hole)), shown(hole).encode())
-
-
-def _without_holes(tree: Tree) -> Tree:
-    return fill(tree, lambda _: None)
-
-
-def _described(graph: Graph, call: Call, digests: list[Digest]) -> str:
-    """Return the arguments of a call as JSON: scalars as they are, the rest by digest, with where it came from."""
-    described: dict[str, Any] = {}
-    for name, argument, digest in zip(call._lineage_node.signature.names, call._lineage_arguments, digests, strict=True):
-        if type(argument) in _PLAIN:
-            described[name] = argument
-            continue
-        entry: dict[str, Any] = {"digest": digest.hex()}
-        sources = [graph.step(hole).execution for hole in holes(argument)]
-        known = [number for number in sources if number is not None]
-        if known:
-            entry["from"] = known
-        files = [(leaf.info or {}).get("path") for leaf in _file_leaves(graph, argument)]
-        if files:
-            entry["files"] = files
-        if not sources:
-            entry["shown"] = repr(argument)[:200]
-        described[name] = entry
-    return json.dumps(described)
-
-
-def _file_leaves(graph: Graph, argument: Tree) -> list[Leaf]:
-    found = [graph.step(hole).tree for hole in holes(argument)]
-    return [tree for tree in found if isinstance(tree, Leaf) and tree.family == "file"]

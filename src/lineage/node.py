@@ -17,7 +17,7 @@ from lineage.digest import Digest, digest_of
 from lineage.errors import DeclarationError, LazyValueError, UnstableIdentityError, WiringError
 from lineage.graph import Call, Lazy, make_call, shown, type_name
 from lineage.identity import digest_constant, freezer
-from lineage.options import Approx, Compare, Options, Resources, Retry
+from lineage.options import Compare, Options, Resources, Retry
 from lineage.running import inside
 from lineage.signatures import Signature
 from lineage.wiring import brief, check_value, misfit_inside

@@ -19,7 +19,6 @@ from lineage.content.tree import SCALARS, Hole, Tree, digest_tree, fill
 from lineage.digest import Digest, digest_of
 from lineage.files import File, Fingerprints
 from lineage.graph import Attempt, Call, Item, Pinned, View, inputs_of, shown
-from lineage.node import Node
 from lineage.records import Record
 from lineage.storage.base import Recipe
 from lineage.structure import as_view, ok_tree, pick
@@ -56,7 +55,7 @@ class Step:
         self.repaired = False
         self.blocked = 0
         self.consumers: list[Step] = []
-        self.expansion: Tree = None
+        self.expansion: Any = None
         self.error: Exception | None = None
         self.verdict = ""
 
@@ -70,7 +69,8 @@ class Step:
         return isinstance(self.hole, Call)
 
     @property
-    def node(self) -> Node[..., Any]:
+    def node(self) -> Any:
+        """The node of a call. (Not typed: a type checker takes a `Node` in an attribute for a method.)"""
         assert isinstance(self.hole, Call)
         return self.hole._lineage_node
 
@@ -160,9 +160,9 @@ class Graph:
     def _generation(self, hole: Hole, base: Digest) -> int:
         if not isinstance(hole, Call):
             return 0
-        return self.generations.get(base, 0) + self._is_refreshed(hole._lineage_node)
+        return self.generations.get(base, 0) + int(self._is_refreshed(hole._lineage_node))
 
-    def _is_refreshed(self, node: Node[..., Any]) -> bool:
+    def _is_refreshed(self, node: Any) -> bool:
         return bool(self.refresh) and any(getattr(other, "fn", None) is node.fn for other in self.refresh)
 
     def _settle_source(self, step: Step, hole: File | Pinned) -> None:
@@ -215,7 +215,7 @@ class Graph:
     def _key_of(self, hole: Hole) -> Digest:
         return self._by_hole[id(hole)].key
 
-    def node_part(self, node: Node[..., Any]) -> tuple[Digest, bytes]:
+    def node_part(self, node: Any) -> tuple[Digest, bytes]:
         """Return what stands for a node in keys: its code, and which period of an `every=` source it is now."""
         found = self._code.get(id(node))
         if found is None:
@@ -224,7 +224,7 @@ class Graph:
             found = self._code[id(node)] = (node.code_digest(), period)
         return found
 
-    def code(self, node: Node[..., Any]) -> Digest:
+    def code(self, node: Any) -> Digest:
         """Return the node's code digest, taken once per plan."""
         return self.node_part(node)[0]
 
@@ -343,7 +343,7 @@ def _taints(step: Step) -> bool:
     return step.tainted or (step.is_call and step.node.kind == "sink")
 
 
-def hashed_parts(node: Node[..., Any], parts: Sequence[Digest]) -> Sequence[Digest]:
+def hashed_parts(node: Any, parts: Sequence[Digest]) -> Sequence[Digest]:
     """Return the digests of those arguments that are part of a call's identity."""
     unhashed = node.signature.unhashed
     if not unhashed:

@@ -119,7 +119,7 @@ def _is_union(hint: Any) -> bool:
 
 def _is_open(hint: Any) -> bool:
     """Say whether a type says nothing that could be checked."""
-    if hint is None or isinstance(hint, (type, types.UnionType)) and hint is not Any:
+    if hint is None or (isinstance(hint, (type, types.UnionType)) and hint is not Any):
         return hint is object
     is_open = hint is Any or hint is inspect.Parameter.empty
     return is_open or isinstance(hint, (typing.TypeVar, str, typing.ForwardRef))
@@ -167,7 +167,7 @@ def _fits_typed_dict(ours: type, theirs: Any) -> bool:
         return issubclass(ours, dict)
     for key in theirs.__annotations__:
         found, made = item_hint(ours, key)
-        if not found and key in required_keys(theirs) or found and not _fits(made, item_hint(theirs, key)[1]):
+        if (not found and key in required_keys(theirs)) or (found and not _fits(made, item_hint(theirs, key)[1])):
             return False
     return True
 

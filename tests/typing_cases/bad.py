@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import polars as pl
+from good import Model, Split, config, double, fit, height, numbers, pair, publish, scaled, split, table, told, until
 
 import lineage as ln
-from good import Model, Split, config, double, fit, height, numbers, pair, publish, scaled, split, table, told, until
 
 double("a")  # E: both
 double()  # E: both

@@ -96,7 +96,7 @@ def _is_plain(dtype: Any) -> bool:
     import polars as pl
 
     return bool(
-        dtype.is_integer() and dtype not in (pl.Int128, pl.UInt128)
+        (dtype.is_integer() and dtype not in (pl.Int128, pl.UInt128))
         or dtype in (pl.Float32, pl.Float64, pl.Boolean, pl.String, pl.Binary, pl.Date, pl.Time)
         or (dtype.is_temporal() and getattr(dtype, "time_zone", None) is None)
     )
