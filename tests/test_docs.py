@@ -33,3 +33,8 @@ def test_every_block_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
             linecache.cache[name] = (len(block), None, block.splitlines(keepends=True), name)
             exec(compile(block, name, "exec", dont_inherit=True), module.__dict__)
     ln.configure(tmp_path / "end").close()
+
+
+@pytest.mark.parametrize("name", ln.__all__)
+def test_the_reference_names_every_public_name(name: str) -> None:
+    assert f"{name}" in (ROOT / "docs" / "reference.md").read_text()

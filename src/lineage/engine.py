@@ -31,7 +31,7 @@ from lineage.storage.store import Store
 __all__ = ["Engine", "Event", "Replan"]
 
 Event = Callable[[str, Step], None]
-"""Told what happens: a verdict (`hit`, `cutoff`, `executed`, `failed`, `blocked`) and the step."""
+"""Told what happens: `running`, or a verdict (`hit`, `cutoff`, `executed`, `failed`, `blocked`), and the step."""
 
 _BATCH = 500
 _PLAIN = frozenset({int, str, float, bool, type(None)})
@@ -113,6 +113,7 @@ class Engine:
             if self._in_flight.get(id(executor), 0) >= executor.capacity:
                 self._work.append((step, work))
                 continue
+            self.tell("running", step)
             executor.submit(work)
             self._count(executor, 1)
             if len(self._busy) == 1 and self._in_flight[id(executor)] >= executor.capacity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import Any
 
@@ -11,6 +12,11 @@ __all__ = ["Progress"]
 PATIENCE = 0.7
 """Seconds that a run may take before anything is shown."""
 
+EVERY = 0.1
+"""Seconds between two drawings."""
+
+_SHOWN_AS = {"hit": "cached", "cutoff": "unchanged", "executed": "done"}
+
 
 class Progress:
     """Shown when standard error is a terminal (or `wanted`), once a run has taken a moment; gone when it ends."""
@@ -18,48 +24,57 @@ class Progress:
     def __init__(self, wanted: bool | None, graph: Any) -> None:
         self.graph = graph
         self._wanted = sys.stderr.isatty() if wanted is None else wanted
-        self._began = time.monotonic()
         self._counts: dict[str, int] = {}
+        self._running = ""
+        self._drawn = 0.0
         self._bar: Any = None
         self._task: Any = None
-        self._entered = False
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Progress:
-        self._entered = True
+        if self._wanted:
+            self._timer = threading.Timer(PATIENCE, self._start)
+            self._timer.daemon = True
+            self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._entered = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
         if self._bar is not None:
             self._bar.stop()
-            self._bar = None
 
     def tell(self, verdict: str, step: Any) -> None:
-        """Count what became of one step and show it."""
-        if not step.is_call:
+        """Count what became of one step, or note that it is running."""
+        if not self._wanted or not step.is_call:
             return
-        self._counts[verdict] = self._counts.get(verdict, 0) + 1
-        if not self._wanted or not self._entered or time.monotonic() - self._began < PATIENCE:
-            return
-        if self._bar is None:
-            self._start()
-        total = sum(1 for found in self.graph.order if found.is_call and found.state)
-        done = sum(self._counts.values())
-        self._bar.update(self._task, total=total, completed=done, description=self._text(step.node.name))
-
-    def _text(self, node: str) -> str:
-        names = {"hit": "cached", "cutoff": "unchanged"}
-        counts = ", ".join(f"{count} {names.get(verdict, verdict)}" for verdict, count in self._counts.items())
-        return f"{node}: {counts}"
+        if verdict == "running":
+            self._running = step.node.name
+        else:
+            self._counts[verdict] = self._counts.get(verdict, 0) + 1
+        if self._bar is not None and time.monotonic() - self._drawn > EVERY:
+            self._update()
 
     def _start(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        self._bar = Bar(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            console=Console(stderr=True), transient=True,
+        # Output of nodes is captured and passed on by us, so the bar must not take it.
+        bar = Bar(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=Console(file=sys.__stderr__), transient=True, redirect_stdout=False, redirect_stderr=False,
         )  # fmt: skip
-        self._task = self._bar.add_task("", total=None)
-        self._bar.start()
+        self._task = bar.add_task("", total=None)
+        bar.start()
+        self._bar = bar
+        self._update()
+
+    def _update(self) -> None:
+        self._drawn = time.monotonic()
+        total = sum(1 for step in self.graph.order if step.is_call and step.state)
+        done = sum(self._counts.values())
+        counts = ", ".join(f"{count} {_SHOWN_AS.get(verdict, verdict)}" for verdict, count in self._counts.items())
+        text = " | ".join(part for part in (self._running, counts) if part)
+        self._bar.update(self._task, total=total, completed=done, description=text)

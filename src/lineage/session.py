@@ -289,8 +289,10 @@ class Session:
 
     def _teller(self, counts: dict[str, int], progress: Progress) -> Callable[[str, Step], None]:
         def tell(verdict: str, step: Step) -> None:
-            counts[verdict] = counts.get(verdict, 0) + 1
             progress.tell(verdict, step)
+            if verdict == "running":
+                return
+            counts[verdict] = counts.get(verdict, 0) + 1
             if self.on_event is not None and step.is_call:
                 self.on_event(verdict, step.node.name, shown(step.hole))
 
