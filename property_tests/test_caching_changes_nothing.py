@@ -92,13 +92,13 @@ def evaluate(recipe: Recipe) -> int:
     """Compute a recipe without lineage."""
     match recipe:
         case ("literal", n):
-            return n
+            return int(n)
         case ("add", a, b):
             return evaluate(a) + evaluate(b)
         case ("clip", a):
             return min(evaluate(a), 5)
         case ("field", a, position):
-            return evaluate(a) + position
+            return evaluate(a) + int(position)
         case ("total", items):
             return sum(evaluate(item) for item in items)
         case ("worth", a):
@@ -108,7 +108,7 @@ def evaluate(recipe: Recipe) -> int:
             found = evaluate(a)
             return min(found, 5) + min(found + 1, 5)
         case ("countdown", n):
-            return n * (n + 1) // 2
+            return int(n * (n + 1) // 2)
     raise AssertionError(recipe)
 
 

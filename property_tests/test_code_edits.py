@@ -130,12 +130,12 @@ def digest(items: tuple[Item, ...], cosmetic: set[int]) -> Digest:
         root = Path(folder, package)
         root.mkdir()
         (root / "__init__.py").touch()
-        for where, module in enumerate("ab"):
+        for where, letter in enumerate("ab"):
             lines = ["import functools\nfrom . import a, b\n"]
             for index in reversed(range(len(items))):
                 if items[index].where == where:
                     lines.append(render(items, index, index in cosmetic))
-            (root / f"{module}.py").write_text("\n".join(lines))
+            (root / f"{letter}.py").write_text("\n".join(lines))
         sys.path.insert(0, folder)
         try:
             importlib.invalidate_caches()

@@ -190,7 +190,7 @@ def test_a_node_and_its_plain_function_are_two_arguments(session: ln.Session) ->
 
 
 def test_what_does_not_fit_a_callable_parameter_is_refused() -> None:
-    with pytest.raises(WiringError, match="apply.*parameter `fn"):
+    with pytest.raises(WiringError, match=r"apply.*parameter `fn"):
         apply(3, 4)  # type: ignore[arg-type]
 
 
@@ -266,7 +266,9 @@ def test_the_wiring_inside_a_dynamic_node_is_checked(session: ln.Session) -> Non
     def wrong(x: int) -> int:
         return add(shout("a"), x)  # type: ignore[arg-type]
 
-    with pytest.raises(Exception, match=r"add\(\): parameter `x: int` was given `shout\(text='a'\)` -> str: str is not int"):
+    with pytest.raises(
+        Exception, match=r"add\(\): parameter `x: int` was given `shout\(text='a'\)` -> str: str is not int"
+    ):
         ln.compute(wrong(1))
 
 
@@ -277,7 +279,7 @@ def test_the_result_of_a_dynamic_node_is_checked(session: ln.Session) -> None:
         return shout("a") if x else "plain"  # type: ignore[return-value]
 
     for x in (0, 1):
-        with pytest.raises(Exception, match="str is not int|not an instance of int"):
+        with pytest.raises(Exception, match=r"str is not int|not an instance of int"):
             ln.compute(wrong(x))
 
 

@@ -23,6 +23,12 @@ class Point:
     y: int = 0
 
 
+@attrs.frozen
+class _Any:
+    x: Any
+    y: Any
+
+
 @attrs.define
 class Slotted:
     x: int
@@ -89,7 +95,7 @@ NESTED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "generic dataclass": (lambda c: Box[int](c), "Box(item=1)"),
     "named tuple": (lambda c: Pair(c, 3), "Pair(left=1, right=3)"),
     "typed dict": (lambda c: Config(alpha=c), "{'alpha': 1}"),
-    "records in records": (lambda c: [Point(Pair(c, 2), Row(c))], "[Point(x=Pair(left=1, right=2), y=Row(x=1, y=0))]"),
+    "records in records": (lambda c: [_Any(Pair(c, 2), Row(c))], "[_Any(x=Pair(left=1, right=2), y=Row(x=1, y=0))]"),
     "OrderedDict": (lambda c: collections.OrderedDict(a=c), "OrderedDict({'a': 1})"),
     "defaultdict": (lambda c: collections.defaultdict(int, a=c), "defaultdict(<class 'int'>, {'a': 1})"),
     "deque": (lambda c: collections.deque([c], maxlen=3), "deque([1], maxlen=3)"),
@@ -109,9 +115,7 @@ def test_a_call_nested_in_an_argument_reaches_the_node_as_its_value(kind: str, s
 
 
 @pytest.mark.parametrize("kind", NESTED)
-def test_a_nested_argument_is_the_same_input_as_the_plain_value(
-    kind: str, session: ln.Session, log: EventLog
-) -> None:
+def test_a_nested_argument_is_the_same_input_as_the_plain_value(kind: str, session: ln.Session, log: EventLog) -> None:
     wrap, expected = NESTED[kind]
     assert _plain(ln.compute(text(wrap(1)))) == expected
     ln.compute(text(wrap(one(1))))
@@ -166,12 +170,29 @@ class Mapped(dict[str, Any]): ...
 class Bag(set[Any]): ...
 
 
+# Three of them fail in lineage/codecs/freeze.py, for the same reason as the test below: they say "contains itself".
 @pytest.mark.parametrize(
     "wrap", [lambda c: Stack([c]), lambda c: Mapped(a=c), lambda c: Bag({c}), lambda c: [Stack([c])]]
 )
 def test_a_call_in_a_subclass_of_a_container_is_refused_loudly(wrap: Callable[[Any], Any]) -> None:
-    with pytest.raises(WiringError, match="text.*parameter `x: Any` can't be given this.*call"):
+    with pytest.raises(WiringError, match=r"text.*parameter `x: Any` can't be given this.*call"):
         text(wrap(one(1)))
+
+
+class Plain:
+    def __init__(self, x: int) -> None:
+        self.x = x
+
+
+# Fails in lineage/codecs/freeze.py: `_Walk.tree` asks values with a `__dict__` for no rule, its own `_Named` among them.
+def test_an_instance_of_a_plain_class_is_an_argument(session: ln.Session, log: EventLog) -> None:
+    @ln.node
+    def held(x: Plain) -> int:
+        return x.x
+
+    for x in (1, 1, 2):
+        assert ln.compute(held(Plain(x))) == x
+    assert log.names() == ["executed held", "hit held", "executed held"]
 
 
 def test_two_calls_of_one_value_are_one_item_of_a_set(session: ln.Session) -> None:
@@ -249,9 +270,7 @@ FIELDS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
 
 
 @pytest.mark.parametrize("kind", FIELDS)
-def test_a_field_of_a_result_is_lazy_and_has_a_cutoff_of_its_own(
-    kind: str, session: ln.Session, log: EventLog
-) -> None:
+def test_a_field_of_a_result_is_lazy_and_has_a_cutoff_of_its_own(kind: str, session: ln.Session, log: EventLog) -> None:
     made, take = FIELDS[kind]
     assert ln.compute(one(take(made(1, 2)))) == 1
     assert ln.compute(one(take(made(1, 3)))) == 1
@@ -289,7 +308,7 @@ def test_a_field_that_the_type_lacks_is_refused() -> None:
     with pytest.raises(LazyValueError, match="no lazy item 2"):
         pair(1, 2)[2]  # type: ignore[misc]
     with pytest.raises(LazyValueError, match="no lazy item 'gamma'"):
-        configured(1, 2)["gamma"]  # type: ignore[typeddict-item]
+        configured(1, 2)["gamma"]  # type: ignore[misc]
 
 
 def test_an_item_that_the_value_lacks_fails_with_what_is_there(session: ln.Session) -> None:

@@ -95,7 +95,7 @@ USES: dict[str, tuple[Callable[[], Any], str]] = {
     "match a literal": (lambda: _matched_literal(call), COMPARE),
     "+": (lambda: call + 1, NUMBER),
     "1 +": (lambda: 1 + call, NUMBER),
-    "+=": (lambda: operator.iadd(call, 1), NUMBER),
+    "+=": (lambda: _added(call), NUMBER),
     "-": (lambda: -call, NUMBER),
     "**": (lambda: 2**call, NUMBER),
     "divmod": (lambda: divmod(call, 2), NUMBER),
@@ -124,7 +124,7 @@ USES: dict[str, tuple[Callable[[], Any], str]] = {
     "pl.Series": (lambda: pl.Series(call), ARRAY),
     "Path": (lambda: Path(call), PATH),
     "path /": (lambda: Path("a") / call, PATH),
-    "open": (lambda: open(call), PATH),
+    "open": (lambda: open(call).close(), PATH),
     "called": (lambda: call(), "was called.*in a node"),
     "set attribute": (lambda: setattr(call, "a", 1), CHANGE),
     "delete attribute": (lambda: delattr(call, "a"), CHANGE),
@@ -138,7 +138,7 @@ USES: dict[str, tuple[Callable[[], Any], str]] = {
     "isinstance Failed": (lambda: isinstance(call, ln.Failed), "not its outcome.*no Failed yet.*inside a node"),
     "isinstance Ok": (lambda: isinstance(call, ln.Ok), "not its outcome.*no Ok yet"),
     "match Failed": (lambda: _matched_outcome(call), "not its outcome.*no Failed yet"),
-    "slice": (lambda: numbers(3)[1:], "was sliced.*Slice in a node"),  # type: ignore[misc]
+    "slice": (lambda: numbers(3)[1:], "was sliced.*Slice in a node"),
     "item by call": (lambda: numbers(3)[call], "known by an index or a name.*Take it in a node"),
     "attribute": (lambda: table(1).height, r"no lazy field `height`\. Use lineage\.compute\(\.\.\.\)\.height"),
     "method": (lambda: table(1).head(), "nothing has run.*no lazy field `head`"),
@@ -158,6 +158,11 @@ def test_using_a_call_as_its_value_is_refused_with_advice(use: str) -> None:
 def _entered(lazy: Any) -> None:
     with lazy:
         pass
+
+
+def _added(lazy: Any) -> Any:
+    lazy += 1
+    return lazy
 
 
 async def _awaited(lazy: Any) -> None:
@@ -272,7 +277,8 @@ def test_calls_may_be_kept_in_sets_dicts_and_lists() -> None:
     assert {call, call, other} == {call, other}
     assert len({call, other}) == 2
     assert {call: 1}[call] == 1
-    assert {}.get("missing", call) is call
+    known: dict[str, Any] = {}
+    assert known.get("missing", call) is call
     assert [other, call].index(call) == 1
     assert call in [other, call]
     assert call != other

@@ -94,9 +94,7 @@ def test_options_return_the_same_node_with_other_options() -> None:
     assert quick.name == patient.name
 
 
-def test_options_that_do_not_change_the_result_are_no_part_of_the_key(
-    session: ln.Session, log: EventLog
-) -> None:
+def test_options_that_do_not_change_the_result_are_no_part_of_the_key(session: ln.Session, log: EventLog) -> None:
     ln.compute(patient(2))
     ln.compute(patient.options(retries=5, timeout=3, resources=ln.Resources(cpus=2))(2))
     assert log.names() == ["executed patient", "hit patient"]
@@ -185,7 +183,7 @@ def test_an_async_function_is_refused_with_a_reason() -> None:
 
 
 def test_a_generator_is_refused_with_a_reason() -> None:
-    with pytest.raises(DeclarationError, match="generator.*return a list"):
+    with pytest.raises(DeclarationError, match=r"generator.*return a list"):
 
         @ln.node
         def numbers(n: int) -> Any:
@@ -213,7 +211,7 @@ def test_a_node_of_a_node_is_refused() -> None:
 
 def test_staticmethod_below_node_is_refused_with_the_right_order() -> None:
     with pytest.raises(DeclarationError, match="put @staticmethod or @classmethod above"):
-        ln.node(staticmethod(double.fn))  # type: ignore[arg-type]
+        ln.node(staticmethod(double.fn))
 
 
 # -- methods
@@ -233,11 +231,11 @@ def test_a_method_keeps_its_signature_and_plain_function() -> None:
 
 def test_a_static_method_is_a_node(session: ln.Session) -> None:
     assert ln.compute(Model.zero(3.0)) == 0.0
-    assert ln.compute(Model(1.0).zero(3.0)) == 0.0
+    assert ln.compute(Model(1.0).zero(3.0)) == 0.0  # type: ignore[call-arg]  # mypy binds it
 
 
 def test_a_class_method_is_a_node(session: ln.Session) -> None:
-    assert ln.compute(Model.named(3)) == "Model 3"
+    assert ln.compute(Model.named(3)) == "Model 3"  # type: ignore[call-arg,arg-type]  # so too
 
 
 def test_a_method_of_a_computed_instance_is_called_in_a_node(session: ln.Session) -> None:
@@ -289,9 +287,9 @@ def test_variadics_are_checked_item_by_item() -> None:
         return str(x)
 
     with pytest.raises(WiringError, match=r"rest.*`text\(x=1\)` -> str.*str is not int"):
-        many(1, 2, text(1))
+        many(1, 2, text(1))  # type: ignore[arg-type]
     with pytest.raises(WiringError, match=r"more.*str is not int"):
-        many(1, 2, z=text(1))
+        many(1, 2, z=text(1))  # type: ignore[arg-type]
 
 
 def test_a_parameter_may_be_called_dict_or_sorted(session: ln.Session) -> None:
@@ -490,7 +488,8 @@ _PIPELINE = """
 
 def test_nodes_in_main_run_and_are_hits_in_the_next_process(tmp_path: Path) -> None:
     text = textwrap.dedent(_PIPELINE) + textwrap.dedent("""
-        print(len([c for c in ln.plan(until(double(1), 100)) if c.verdict == "execute"]), ln.compute(until(double(1), 100)))
+        flow = until(double(1), 100)
+        print(ln.plan(flow).counts().get("execute", 0), ln.compute(flow))
     """)
     first, second = _script(tmp_path, text), _script(tmp_path, text)
     assert (first.stdout, first.stderr) == ("2 128\n", "")
@@ -509,7 +508,8 @@ def test_nodes_in_notebook_cells_follow_what_is_typed_last(tmp_path: Path) -> No
         def cell(text):
             shell.run_cell(text, store_history=True).raise_error()
 
-        cell("import lineage as ln\\nfrom lineage.testing import EventLog\\nlog = EventLog()\\n_ = ln.configure(on_event=log)")
+        cell("import lineage as ln\\nfrom lineage.testing import EventLog")
+        cell("log = EventLog()\\n_ = ln.configure(on_event=log)")
         cell("def helper(x: int) -> int:\\n    return x + 1")
         cell("@ln.node\\ndef f(x: int) -> int:\\n    return helper(x)")
         cell("print(ln.compute(f(1)))")

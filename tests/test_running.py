@@ -465,10 +465,8 @@ def test_what_descends_from_a_refreshed_call_is_decided_by_content(
 
 
 def test_a_source_has_one_value_per_period(session: ln.Session, log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    import lineage.planning
-
     now = {"time": 1_000_000.0}
-    monkeypatch.setattr(lineage.planning.time, "time", lambda: now["time"])
+    monkeypatch.setattr("lineage.planning.time.time", lambda: now["time"])
     values = iter([1, 1, 2])
 
     @ln.node(every="1h", version="1")

@@ -85,7 +85,9 @@ def test_a_missing_column_clashes_when_composed() -> None:
     def few(n: int) -> Carriers:
         return pl.DataFrame({"carrier": ["AA"] * n})
 
-    with pytest.raises(WiringError, match=r"delays\(\): parameter `frame.*`few\(n=1\)`.*'delay' is needed and not promised"):
+    with pytest.raises(
+        WiringError, match=r"delays\(\): parameter `frame.*`few\(n=1\)`.*'delay' is needed and not promised"
+    ):
         delays(few(1))
 
 
@@ -126,7 +128,9 @@ def test_schemas_clash_inside_lists_too() -> None:
 
 def test_a_table_without_a_schema_is_checked_at_the_door(session: ln.Session) -> None:
     frame = pl.DataFrame({"delay": ["a", "b"]})
-    with pytest.raises(NodeError, match=r"whole\(\): argument 'frame': column 'delay' is String, not Int64 \(row 0: 'a'\)"):
+    with pytest.raises(
+        NodeError, match=r"whole\(\): argument 'frame': column 'delay' is String, not Int64 \(row 0: 'a'\)"
+    ):
         ln.compute(whole(passed(frame)))
     with pytest.raises(NodeError, match="column 'delay' is missing; found x"):
         ln.compute(whole(passed(pl.DataFrame({"x": [1]}))))
@@ -140,7 +144,9 @@ def test_a_literal_table_is_checked_when_composed() -> None:
 
 def test_a_null_where_none_may_be_is_named_by_its_row(session: ln.Session) -> None:
     frame = pl.DataFrame({"carrier": ["AA", None, None]})
-    with pytest.raises(NodeError, match=r"column 'carrier' has no value in row 1 \(2 in all\), and may not be null") as caught:
+    with pytest.raises(
+        NodeError, match=r"column 'carrier' has no value in row 1 \(2 in all\), and may not be null"
+    ) as caught:
         ln.compute(carriers(passed(frame)))
     assert isinstance(caught.value, SchemaError)
 
@@ -198,7 +204,6 @@ def test_a_schema_in_a_union_is_checked(session: ln.Session) -> None:
         maybe(flights(1))
 
 
-# Fails in lineage/executors/perform.py: only arguments that are `Annotated` at the top are checked when they arrive.
 def test_tables_in_an_argument_are_checked_when_they_arrive(session: ln.Session) -> None:
     @ln.node
     def merged(frames: list[Whole]) -> int:

@@ -1,4 +1,4 @@
-"""What editors and checkers infer: mypy (strict) and pyright accept right wiring and refuse wrong wiring, line by line."""
+"""What checkers infer: mypy (strict) and pyright accept right wiring and refuse wrong wiring, line by line."""
 
 from __future__ import annotations
 

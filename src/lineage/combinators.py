@@ -115,12 +115,12 @@ def _flat(lists: list[Any]) -> list[Any]:
     return [item for items in lists for item in items]
 
 
-@overload
-def attempt(fn: Callable[P, T]) -> Callable[P, Ok[T] | Failed]: ...
+@overload  # a result that can be called is taken for a node: give `attempt` the node instead
+def attempt(fn: Callable[P, T]) -> Callable[P, Ok[T] | Failed]: ...  # type: ignore[overload-overlap]
 @overload
 def attempt(fn: T) -> Ok[T] | Failed: ...
 def attempt(fn: Any) -> Any:
-    """Return `fn` such that its calls give `Ok(value)`, or `Failed` with error, log and traceback, and fail nothing else.
+    """Return `fn` such that its calls give `Ok(value)`, or `Failed` with error, log and traceback; nothing else fails.
 
     A failure is never cached as a success: it is tried again in the next run.
 
@@ -149,9 +149,7 @@ class ArrowTable(Protocol):
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
-def scan(
-    parts: pl.LazyFrame | ArrowTable | Iterable[pl.LazyFrame] | Iterable[ArrowTable], /
-) -> pl.LazyFrame:
+def scan(parts: pl.LazyFrame | ArrowTable | Iterable[pl.LazyFrame] | Iterable[ArrowTable], /) -> pl.LazyFrame:
     """Return a table, or a list of tables with one schema, as one `polars.LazyFrame`.
 
     The consumer reads only the columns and rows that it asks for. Nothing is executed or copied for it.
@@ -168,7 +166,7 @@ _VIEWS = {
 
 
 def view(x: Any, cls: type[T]) -> T:
-    """Return the table `x` read as another type: `polars.DataFrame`, `LazyFrame`, `pyarrow.Table` or `pandas.DataFrame`.
+    """Return the table `x` read as `polars.DataFrame`, `polars.LazyFrame`, `pyarrow.Table` or `pandas.DataFrame`.
 
     Raises:
         CompositionError: `cls` is none of them.
@@ -186,8 +184,12 @@ def _checked_tables(parts: Any) -> Any:
         if not isinstance(lazy, Lazy):
             continue
         name = type_name(hint_of(lazy)).partition("[")[0]
-        if name not in ("Any", "DataFrame", "LazyFrame", "Table", "list", "tuple") and "DataFrame" not in str(hint_of(lazy)):
-            raise WiringError(f"`{shown(lazy)}` -> {type_name(hint_of(lazy))} is no table, so it can't be scanned or viewed")
+        if name not in ("Any", "DataFrame", "LazyFrame", "Table", "list", "tuple") and "DataFrame" not in str(
+            hint_of(lazy)
+        ):
+            raise WiringError(
+                f"`{shown(lazy)}` -> {type_name(hint_of(lazy))} is no table, so it can't be scanned or viewed"
+            )
     return tree
 
 
@@ -204,8 +206,8 @@ def ref(wanted: str, /) -> Any: ...
 def ref(wanted: Any, /, of: Any = Any) -> Any:
     """Return a recorded dataset as a lazy input: by name, by node (its latest successful one) or by handle.
 
-    It is resolved once when the graph is planned, and recorded as an input. `of` gives its type: a type, or the node that
-    makes it.
+    It is resolved once when the graph is planned, and recorded as an input. `of` gives its type: a type, or the node
+    that makes it.
 
     >>> ref("prod/model", of=dict)
     <ref('prod/model') -> dict, not computed>

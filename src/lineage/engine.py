@@ -12,7 +12,7 @@ from lineage.approx import deviation
 from lineage.arguments import described
 from lineage.codecs.freeze import failed_leaf
 from lineage.codecs.text import dump_tree, load_tree
-from lineage.codecs.thaw import Thawer
+from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.content.tree import Branch, Hole, Leaf, Tree, digest_tree, fill, holes, leaves
 from lineage.digest import Digest
 from lineage.errors import InputChangedError, LineageError, MutationError, NodeError
@@ -380,12 +380,13 @@ class Engine:
             self.index.note_anchor(place, record.execution)
         if old is not None and step.repaired and old.result != record.result:
             self.index.raise_generation(step.base or step.key)
-            warnings.warn(
-                f"{shown(step.hole)} was executed again, because its stored result was lost, and gave something else: "
-                "it is not deterministic. What depends on it is decided anew",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            if not step.outdated:
+                warnings.warn(
+                    f"{shown(step.hole)} was executed again, because its stored result was lost, and gave something "
+                    "else: it is not deterministic. What depends on it is decided anew",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
             raise Replan
         if record.result != digest:
             tree = load_tree(self.store.unspill(record.value))  # another process was first: its result holds
@@ -475,7 +476,7 @@ class Engine:
 
     def _retry_inputs(self, step: Step, work: Work) -> bool:
         """Execute again the calls that made the damaged inputs of `step`; say whether there is hope."""
-        broken = [origin for origin in self._origins(step) if not origin.repaired and not self._is_whole(origin)]
+        broken = [origin for origin in self._origins(step) if not origin.repaired and not self.is_whole(origin)]
         if not broken:
             return False
         waiting = self._flying.pop(work.key, [step])
@@ -500,10 +501,13 @@ class Engine:
                 stack.extend(made_from.inputs)
         return found
 
-    def _is_whole(self, step: Step) -> bool:
+    def is_whole(self, step: Step) -> bool:
         """Say whether a step's result can be read, by reading it."""
         try:
             Thawer(self.store.read, identify).thaw(self.graph.tree(step))
+        except ClassChangedError:
+            step.outdated = True
+            return False
         except (LineageError, LookupError, OSError):
             return False
         return True

@@ -48,9 +48,9 @@ class Call(Lazy):
 
     __slots__ = ("__weakref__", "_lineage_arguments", "_lineage_inputs", "_lineage_node")
 
-    _lineage_node: Node[..., Any]
     _lineage_arguments: tuple[Tree, ...]
     _lineage_inputs: tuple[Hole, ...]
+    _lineage_node: Any  # a Node; type checkers would take one in an attribute for a method
 
     def __init__(self) -> None:
         raise CompositionError("calls are made by calling a node")
@@ -60,6 +60,10 @@ class Item(Lazy):
     """One field or item of another lazy's value: `pair[0]`, `config["alpha"]`, `split.train`."""
 
     __slots__ = ("_lineage_hint", "_lineage_key", "_lineage_parent")
+
+    _lineage_parent: Lazy
+    _lineage_key: int | str
+    _lineage_hint: Any
 
     def __init__(self, parent: Lazy, key: int | str, hint: Any) -> None:
         _set(self, "_lineage_parent", parent)
@@ -80,6 +84,9 @@ class View(Lazy):
 
     __slots__ = ("_lineage_kind", "_lineage_tree")
 
+    _lineage_tree: Tree
+    _lineage_kind: str
+
     def __init__(self, tree: Tree, kind: str) -> None:
         _set(self, "_lineage_tree", tree)
         _set(self, "_lineage_kind", kind)
@@ -90,6 +97,8 @@ class Attempt(Lazy):
 
     __slots__ = ("_lineage_parent",)
 
+    _lineage_parent: Lazy
+
     def __init__(self, parent: Lazy) -> None:
         _set(self, "_lineage_parent", parent)
 
@@ -98,6 +107,10 @@ class Pinned(Lazy):
     """A recorded dataset as an input: by name, by node or by handle. Resolved once, when the graph is planned."""
 
     __slots__ = ("_lineage_hint", "_lineage_name", "_lineage_record")
+
+    _lineage_name: str
+    _lineage_record: Any
+    _lineage_hint: Any
 
     def __init__(self, name: str, record: Any, hint: Any) -> None:
         _set(self, "_lineage_name", name)
@@ -126,9 +139,7 @@ class _Latest:
 latest = _Latest()
 
 
-def make_call(
-    node: Node[..., Any], arguments: tuple[Tree, ...], inputs: tuple[Hole, ...] | None = None
-) -> Call:
+def make_call(node: Node[..., Any], arguments: tuple[Tree, ...], inputs: tuple[Hole, ...] | None = None) -> Call:
     """Return the call of `node` with frozen arguments, in the order of its parameters.
 
     `inputs` are the holes in them, if they are known already.
@@ -193,8 +204,8 @@ def result_hint(lazy: Hole) -> Any:
     if isinstance(lazy, (Item, Pinned)):
         return lazy._lineage_hint
     if isinstance(lazy, Attempt):
-        hint = result_hint(lazy._lineage_parent)
-        return Ok[hint] | Failed
+        ok: Any = Ok
+        return ok[result_hint(lazy._lineage_parent)] | Failed
     if isinstance(lazy, View):
         package, _, name = lazy._lineage_kind.partition(":")[2].partition(".")
         return getattr(sys.modules.get(package), name, Any)
@@ -293,8 +304,8 @@ class _LazyAttributeError(LazyValueError, AttributeError):
 def _get_item(self: Lazy, key: Any) -> Any:
     if isinstance(key, slice):
         raise LazyValueError(
-            f"a call was sliced: this is {_described(self)}; nothing has run, so how many items there are is not known. "
-            "Slice in a node, or take items one by one"
+            f"a call was sliced: this is {_described(self)}; nothing has run, so how many items there are "
+            "is not known. Slice in a node, or take items one by one"
         )
     if isinstance(key, bool) or not isinstance(key, (int, str)):
         raise LazyValueError(
@@ -304,8 +315,8 @@ def _get_item(self: Lazy, key: Any) -> Any:
     found, hint = item_hint(result_hint(self), key)
     if not found:
         raise LazyValueError(
-            f"this is {_described(self)}; nothing has run, and it has no lazy item {key!r}: only the items of tuples, lists, dicts "
-            "and TypedDicts are. Take it in a node, or from lineage.compute(...)"
+            f"this is {_described(self)}; nothing has run, and it has no lazy item {key!r}: only the items "
+            "of tuples, lists, dicts and TypedDicts are. Take it in a node, or from lineage.compute(...)"
         )
     return Item(self, key, hint)
 
@@ -324,9 +335,7 @@ def _length(self: Lazy) -> int:
     """Return how many items the value has, where its type says so: those of tuples and named tuples."""
     length = known_length(result_hint(self))
     if length is None:
-        raise LazyValueError(
-            f"a call was iterated or measured: this is {_described(self)}; nothing has run. {_MAP}"
-        )
+        raise LazyValueError(f"a call was iterated or measured: this is {_described(self)}; nothing has run. {_MAP}")
     return length
 
 
@@ -335,7 +344,7 @@ def _iterate(self: Lazy) -> Iterator[Any]:
 
 
 def _reverse(self: Lazy) -> Iterator[Any]:
-    return reversed(list(_iterate(self)))
+    return iter(list(_iterate(self))[::-1])
 
 
 def _in_expression(self: Lazy, other: object = None, *_: object) -> NoReturn:
@@ -358,7 +367,7 @@ def _compare(self: Lazy, other: object) -> bool:
 
 
 def _differ(self: Lazy, other: object) -> bool:
-    return not self == other
+    return not (self == other)  # noqa: SIM201 (`!=` would ask this function again)
 
 
 _COMPUTE = "Use lineage.compute(...), or put the expression in a node"
@@ -383,7 +392,14 @@ _REFUSED = {
     "a call was compared with a value": (_IN_NODE, ["__lt__", "__le__", "__gt__", "__ge__"]),
     "a call was turned into an array": (
         _IN_NODE,
-        ["__array__", "__array_ufunc__", "__array_function__", "__dataframe__", "__arrow_c_stream__", "__arrow_array__"],
+        [
+            "__array__",
+            "__array_ufunc__",
+            "__array_function__",
+            "__dataframe__",
+            "__arrow_c_stream__",
+            "__arrow_array__",
+        ],
     ),
     "a call was used as a path": (_IN_NODE, ["__fspath__"]),
     "a call was called": ("Call a function with it in a node", ["__call__"]),
@@ -392,7 +408,10 @@ _REFUSED = {
         ["__setitem__", "__delitem__", "__setattr__", "__delattr__"],
     ),
     "a call was used in a with statement": (_IN_NODE, ["__enter__", "__exit__", "__aenter__", "__aexit__"]),
-    "a call was awaited": ("Nodes are plain functions: use lineage.compute(...)", ["__await__", "__aiter__", "__anext__"]),
+    "a call was awaited": (
+        "Nodes are plain functions: use lineage.compute(...)",
+        ["__await__", "__aiter__", "__anext__"],
+    ),
     "a call was copied or pickled": (
         "A call is immutable and needs no copy. To keep its result, materialise it",
         ["__copy__", "__deepcopy__", "__reduce__", "__reduce_ex__"],
@@ -411,13 +430,17 @@ for _name in _OPERATORS:
     for _prefix in ("", "r") if _name == "divmod" else ("", "r", "i"):
         setattr(Lazy, f"__{_prefix}{_name}__", _in_expression)
 
-Lazy.__eq__ = _compare  # type: ignore[method-assign]
-Lazy.__ne__ = _differ  # type: ignore[method-assign]
-Lazy.__hash__ = object.__hash__  # type: ignore[method-assign]
-Lazy.__repr__ = _repr  # type: ignore[method-assign]
-Lazy.__str__ = _repr  # type: ignore[method-assign]
-Lazy.__getattr__ = _get_attribute  # type: ignore[attr-defined]
-Lazy.__getitem__ = _get_item  # type: ignore[attr-defined]
-Lazy.__iter__ = _iterate  # type: ignore[attr-defined]
-Lazy.__len__ = _length  # type: ignore[attr-defined]
-Lazy.__reversed__ = _reverse  # type: ignore[attr-defined]
+_METHODS: dict[str, Any] = {
+    "__eq__": _compare,
+    "__ne__": _differ,
+    "__hash__": object.__hash__,
+    "__repr__": _repr,
+    "__str__": _repr,
+    "__getattr__": _get_attribute,
+    "__getitem__": _get_item,
+    "__iter__": _iterate,
+    "__len__": _length,
+    "__reversed__": _reverse,
+}
+for _name, _method in _METHODS.items():
+    setattr(Lazy, _name, _method)

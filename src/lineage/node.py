@@ -67,7 +67,7 @@ class Node(Generic[P, R]):
         except TypeError:
             raise self._misbound(args, kwargs) from None
         inputs: tuple[Hole, ...] = ()
-        for value, known in zip(values, self._known):
+        for value, known in zip(values, self._known, strict=True):
             kind = type(value)
             if kind is Call:
                 if value._lineage_node not in known:
@@ -168,7 +168,7 @@ class Node(Generic[P, R]):
         return self._code
 
     def code_digest(self) -> Digest:
-        """Return what stands for this node in keys: its code, or the version that stands in for it, and its contract."""
+        """Return what stands for this node in keys: its code, or the version in place of it, its contract, its door."""
         if self.given.version is not None:
             known: object = self
             parts: tuple[bytes, ...] = (b"version", self.reference.encode(), self.given.version.encode())
@@ -177,11 +177,14 @@ class Node(Generic[P, R]):
             parts = (b"code", found.digest, b"")
         if self._digest is None or self._digest[0] is not known:
             contract = self.given.contract.encode()
-            self._digest = (known, digest_of("node", *parts, contract, self.signature.door.encode(), self.kind.encode()))
+            self._digest = (
+                known,
+                digest_of("node", *parts, contract, self.signature.door.encode(), self.kind.encode()),
+            )
         return self._digest[1]
 
     def packages(self) -> Mapping[str, str]:
-        """Return the distributions that the code reaches, with their versions, as they were when it was last looked at."""
+        """Return the distributions that the code reaches, and their versions when it was last looked at."""
         if self.given.version is not None:
             return {}
         return (self._code or self.code()).packages
@@ -234,7 +237,8 @@ class Node(Generic[P, R]):
         parameters = ", ".join(
             f"{name}: {type_name(hint)}" for name, hint in zip(self.signature.names, self.signature.hints, strict=True)
         )
-        return f"<{self.kind if self.kind != 'plain' else 'node'} {self.name}({parameters}) -> {type_name(self.signature.returns)}>"
+        kind = "node" if self.kind == "plain" else self.kind
+        return f"<{kind} {self.name}({parameters}) -> {type_name(self.signature.returns)}>"
 
 
 _SCALARS = frozenset({int, str, float, bool, type(None)})

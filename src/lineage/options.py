@@ -1,4 +1,4 @@
-"""The options of a node, as frozen records. None of them but `version`, `compare`, `every` and `env` is part of a key."""
+"""The options of a node, as frozen records. Only `version`, `compare`, `every` and `env` are part of a key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Compare = Literal["exact", "unordered", "approx"] | Approx
 
 @frozen
 class Retry:
-    """Try again up to `count` times after an error of one of the types `on`, waiting `backoff`, 2 × `backoff`, ... seconds."""
+    """Try again up to `count` times after an error of a type in `on`, after `backoff`, 2 × `backoff`, ... seconds."""
 
     count: int = 0
     backoff: float = 0.0
@@ -90,7 +90,7 @@ def _timeout(value: float | None) -> float | None:
 class Options:
     """What a node asks for. See `lineage.node`."""
 
-    retries: Retry = field(default=0, converter=_retry)
+    retries: Retry = field(default=Retry(), converter=_retry)
     timeout: float | None = field(default=None, converter=_timeout)
     resources: Resources | None = None
     executor: str | None = None

@@ -41,8 +41,8 @@ class Ok(Generic[T], metaclass=_NeverOfACall):
 class Failed(metaclass=_NeverOfACall):
     """A call that failed, as data. Never cached as a success.
 
-    `error` is the error's type and message, `log` what the call printed, `traceback` its traceback as text, and `call` the
-    key of the call, by which `lineage` knows it.
+    `error` is the error's type and message, `log` what the call printed, `traceback` its traceback as text, and `call`
+    the key of the call, by which `lineage` knows it.
     """
 
     error: str

@@ -34,7 +34,7 @@ class Step:
     """One vertex of a plan and what is known of it."""
 
     __slots__ = (
-        "base", "blocked", "consumers", "digest", "error", "execution", "expansion", "forced", "hole", "inputs", "key", "parts",
+        "base", "blocked", "consumers", "digest", "error", "execution", "expansion", "forced", "hole", "inputs", "key", "outdated", "parts",
         "record", "relies_on", "repaired", "state", "tainted", "tree", "verdict",
     )  # fmt: skip
 
@@ -53,6 +53,7 @@ class Step:
         self.tainted = False
         self.forced = False
         self.repaired = False
+        self.outdated = False
         self.blocked = 0
         self.consumers: list[Step] = []
         self.expansion: Any = None

@@ -1,8 +1,8 @@
 """Schemas of tables: what columns a node promises or needs.
 
 A schema stands in an annotation, `Annotated[pl.DataFrame, ln.Schema(Flight)]`, where `Flight` is an attrs class with a
-field per column, or `{column: dtype}`. Producer and consumer are compared when a graph is composed; the data are compared
-at the node's door.
+field per column, or `{column: dtype}`. Producer and consumer are compared when a graph is composed; the data are
+compared at the node's door.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import datetime
 import decimal
 import types
 import typing
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -90,7 +90,7 @@ def _dtype(name: str, hint: Any) -> Any:
         datetime.date: pl.Date, datetime.time: pl.Time,
         datetime.timedelta: pl.Duration, datetime.datetime: pl.Datetime, decimal.Decimal: pl.Decimal,
     }  # fmt: skip
-    dtype = known.get(hint, hint) if isinstance(hint, Hashable) else hint
+    dtype: Any = next((known[cls] for cls in known if cls is hint), hint)
     if isinstance(dtype, pl.DataType) or (isinstance(dtype, type) and issubclass(dtype, pl.DataType)):
         return dtype
     if isinstance(dtype, pl.datatypes.DataTypeClass):

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import frozen
 
@@ -46,6 +46,8 @@ from lineage.storage.objects import Verify
 from lineage.storage.store import Store
 
 __all__ = ["Plan", "PlannedCall", "Session", "configure", "current_session", "default_store"]
+
+T = TypeVar("T")
 
 _REPAIRS = 3
 """How often a run may find something damaged and start over."""
@@ -171,8 +173,7 @@ class Session:
         tree = self._frozen(wanted)
         if next(holes(tree), None) is None:
             return wanted
-        engine = self._run(tree, executor, refresh)
-        return self._value(engine, tree)
+        return self._answer(tree, executor, refresh, lambda engine: self._value(engine, tree))
 
     def materialize(self, *values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
         """Return the handle of each lazy in `values`, computing only what is missing. See `lineage.materialize`."""
@@ -182,9 +183,9 @@ class Session:
         for value, tree in zip(values, trees, strict=True):
             if next(holes(tree), None) is None:
                 raise CompositionError(f"{value!r:.80} is a plain value, not a call; there is nothing to materialise")
-        engine = self._run(self._frozen(list(values)), executor, refresh)
-        self._mend(engine, [step for tree in trees for step in _origins(engine.graph, tree)], read=False)
-        handles = [self._handle(engine.graph, tree) for tree in trees]
+        handles = self._answer(
+            self._frozen(list(values)), executor, refresh, lambda engine: self._handles(engine, trees)
+        )
         return handles[0] if len(handles) == 1 else tuple(handles)
 
     def plan(self, *values: Any, refresh: Iterable[Any] = ()) -> Plan:
@@ -235,13 +236,14 @@ class Session:
         graph.settle()
         return graph
 
-    def _run(self, tree: Tree, executor: Any, refresh: Iterable[Any]) -> Engine:
+    def _answer(self, tree: Tree, executor: Any, refresh: Iterable[Any], read: Callable[[Engine], T]) -> T:
+        """Resolve `tree` and return what `read` makes of it, starting over where a repair upset the plan."""
         state["asked"] += 1
         refresh = list(refresh)
         for _ in range(_REPAIRS):
             graph = self._graph(tree, refresh, persist=True)
             try:
-                return self._carry_out(graph, tree, executor)
+                return read(self._carry_out(graph, tree, executor))
             except Replan:
                 refresh = []
         raise NodeError("results keep differing from one execution to the next; look for randomness without a seed")
@@ -355,7 +357,7 @@ class Session:
         broken = [
             step
             for step in origins
-            if not (engine._is_whole(step) if read else self.store.has(engine.graph.tree(step)))
+            if not (engine.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
         ]
         if broken:
             with capture.capturing(), fixed_settings(_packages(engine.graph), _cpus(engine.graph)):
@@ -365,11 +367,17 @@ class Session:
                 if step.error is not None:
                     raise step.error
 
-    def _handle(self, graph: Graph, tree: Tree) -> Dataset[Any]:
-        filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
-        if isinstance(tree, Hole):
-            return Dataset(self.store, filled, result_hint(tree), graph.step(tree).execution)
-        return Dataset(self.store, filled, Any, None)
+    def _handles(self, engine: Engine, trees: list[Tree]) -> list[Dataset[Any]]:
+        graph = engine.graph
+        self._mend(engine, [step for tree in trees for step in _origins(graph, tree)], read=False)
+        handles = []
+        for tree in trees:
+            filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
+            if isinstance(tree, Hole):
+                handles.append(Dataset[Any](self.store, filled, result_hint(tree), graph.step(tree).execution))
+            else:
+                handles.append(Dataset[Any](self.store, filled, Any, None))
+        return handles
 
     # -- names
 

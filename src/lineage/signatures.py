@@ -50,11 +50,11 @@ class Signature:
         hints = self._resolved
         result = []
         for name, parameter in self.parameters.items():
-            hint = hints.get(name, Any)
+            hint: Any = hints.get(name, Any)
             if parameter.kind is parameter.VAR_POSITIONAL:
-                hint = tuple[hint, ...]
+                hint = types.GenericAlias(tuple, (hint, ...))
             elif parameter.kind is parameter.VAR_KEYWORD:
-                hint = dict[str, hint]
+                hint = types.GenericAlias(dict, (str, hint))
             result.append(hint)
         return tuple(result)
 
@@ -65,16 +65,14 @@ class Signature:
 
     @functools.cached_property
     def annotated(self) -> tuple[int, ...]:
-        """The positions of parameters whose annotation carries marks, such as a schema."""
-        return tuple(position for position, hint in enumerate(self.hints) if split_annotated(hint)[1])
+        """The positions of parameters whose annotation carries marks, such as a schema: its own, or inside it."""
+        return tuple(position for position, hint in enumerate(self.hints) if _has_marks(hint))
 
     @functools.cached_property
     def unhashed(self) -> frozenset[int]:
         """The positions of parameters marked `Unhashed`."""
         hints = self._resolved
-        return frozenset(
-            position for position, name in enumerate(self.names) if _is_unhashed(hints.get(name))
-        )
+        return frozenset(position for position, name in enumerate(self.names) if _is_unhashed(hints.get(name)))
 
     @functools.cached_property
     def door(self) -> str:
@@ -105,6 +103,11 @@ class Signature:
         return args, kwargs
 
 
+def _has_marks(hint: Any) -> bool:
+    plain, marks = split_annotated(hint)
+    return bool(marks) or any(_has_marks(arg) for arg in typing.get_args(plain))
+
+
 def _is_unhashed(hint: Any) -> bool:
     return any(mark is Unhashed or isinstance(mark, Unhashed) for mark in split_annotated(hint)[1])
 
@@ -124,7 +127,7 @@ def _binder(parameters: Mapping[str, inspect.Parameter]) -> Callable[..., tuple[
             written.append("/")
         if kind is parameter.KEYWORD_ONLY and previous not in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL):
             written.append("*")
-        star = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(kind, "")
+        star = "*" * ((kind is parameter.VAR_POSITIONAL) + 2 * (kind is parameter.VAR_KEYWORD))
         default = ""
         if parameter.default is not parameter.empty:
             namespace[f"__default_{position}"] = parameter.default
@@ -284,7 +287,7 @@ _SEQUENCES = (abc.Sequence, abc.MutableSequence, abc.Collection, abc.Iterable)
 def is_mapping(hint: Any) -> bool:
     """Say whether the items of results of type `hint` are known by their keys."""
     origin = typing.get_origin(hint) or hint
-    return isinstance(origin, type) and issubclass(origin, abc.Mapping) and origin is not Any
+    return hint is not Any and isinstance(origin, type) and issubclass(origin, abc.Mapping)
 
 
 def required_keys(cls: Any) -> frozenset[str]:

@@ -131,7 +131,8 @@ def _is_protocol(hint: Any) -> bool:
 
 def _by_arguments(made: Any, needed: Any) -> bool | None:
     """Compare two generic types argument by argument, where they have arguments of the same meaning; else None."""
-    ours, theirs = typing.get_origin(made) or made, typing.get_origin(needed) or needed
+    ours: Any = typing.get_origin(made) or made
+    theirs: Any = typing.get_origin(needed) or needed
     if theirs is abc.Callable and ours is abc.Callable and not typing.get_args(made):
         return True
     if typing.is_typeddict(theirs) and isinstance(ours, type):
@@ -192,14 +193,14 @@ def _bare(hint: Any) -> Any:
     if hint is float:
         return float | int
     args = typing.get_args(hint)
-    origin = typing.get_origin(hint)
+    origin: Any = typing.get_origin(hint)
     if not args or origin in (typing.Literal, abc.Callable, tuple):
         return hint
     bare = tuple(_bare(arg) for arg in args)
     if bare == args:
         return hint
     try:
-        return functools.reduce(lambda a, b: a | b, bare) if _is_union(hint) else origin[bare]  # type: ignore[index]
+        return functools.reduce(lambda a, b: a | b, bare) if _is_union(hint) else origin[bare]
     except TypeError:
         return hint
 
@@ -307,8 +308,8 @@ def _parts(value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
 
 
 def check_value(value: Any, hint: Any, where: str) -> str | None:
-    """Return why `value` is not of type `hint`, or None if it is. Tables are checked against their schemas, also those in
-    lists, tuples and dicts.
+    """Return why `value` is not of type `hint`, or None if it is. Tables, also those in lists, tuples and dicts, are
+    checked against their schemas.
 
     Raises:
         SchemaError: the data of a table disagree with the schema in `hint`.
@@ -358,9 +359,8 @@ def _mismatch(value: Any, hint: Any) -> str | None:
 
     from typeguard import CollectionCheckStrategy, ForwardRefPolicy, TypeCheckError, check_type
 
-    if isinstance(hint, type) and not typing.get_args(hint) and not _is_protocol(hint) and not typing.is_typeddict(hint):
-        if isinstance(value, hint):
-            return None
+    if _is_plain_class(hint) and isinstance(value, hint):
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -368,10 +368,15 @@ def _mismatch(value: Any, hint: Any) -> str | None:
                 value,
                 hint,
                 forward_ref_policy=ForwardRefPolicy.IGNORE,
-                collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS,
+                
             )
     except TypeCheckError as error:
         return str(error)
     except Exception:  # a type that typeguard can't judge
         return None
     return None
+
+
+def _is_plain_class(hint: Any) -> bool:
+    is_class = isinstance(hint, type) and not typing.get_args(hint)
+    return is_class and not _is_protocol(hint) and not typing.is_typeddict(hint)

@@ -36,9 +36,7 @@ def digest_plain(value: object, identify: Callable[[object], Digest]) -> Digest:
     if isinstance(value, set | frozenset):
         return digest_of(kind, *sorted(digest_plain(item, identify) for item in value))
     if isinstance(value, dict):
-        return digest_of(
-            kind, *(digest_plain(part, identify) for item in value.items() for part in item)
-        )
+        return digest_of(kind, *(digest_plain(part, identify) for item in value.items() for part in item))
     if isinstance(value, os.PathLike):
         return digest_of("path", os.fsencode(value))
     if callable(value) and (hasattr(value, "__code__") or isinstance(value, type)):
@@ -107,9 +105,7 @@ def in_process(source: str, cwd: Path, **environment: str) -> str:
     here = str(Path(__file__).parent)
     path = os.pathsep.join([here, str(cwd), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, **environment, "PYTHONPATH": path}
-    done = subprocess.run(
-        [sys.executable, str(file)], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, str(file)], cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -94,12 +94,9 @@ def test_declared_or_harmless_reads_are_fine(project: Project, body: str) -> Non
         "env['LINEAGE_X']",
     ],
 )
-def test_a_literal_environment_variable_is_a_leaf(
-    project: Project, body: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_literal_environment_variable_is_a_leaf(project: Project, body: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = project.load(
-        "import os\nfrom os import environ as env\nNAME = 'LINEAGE_X'\n"
-        f"def node(x=0):\n    return {body}"
+        f"import os\nfrom os import environ as env\nNAME = 'LINEAGE_X'\ndef node(x=0):\n    return {body}"
     )
     monkeypatch.delenv("LINEAGE_X", raising=False)
     unset = look(module.node)
@@ -154,12 +151,9 @@ def test_a_file_named_literally_is_a_leaf(project: Project, tmp_path: Path, body
     assert len({missing.digest, one.digest, look(module.node).digest}) == 3
 
 
-def test_a_file_beside_the_module_is_a_leaf_and_its_folder_is_not(
-    project: Project, tmp_path: Path
-) -> None:
+def test_a_file_beside_the_module_is_a_leaf_and_its_folder_is_not(project: Project, tmp_path: Path) -> None:
     module = project.load(
-        "from pathlib import Path\ndef node():\n"
-        "    return (Path(__file__).parent / 'x.sql').read_text()"
+        "from pathlib import Path\ndef node():\n    return (Path(__file__).parent / 'x.sql').read_text()"
     )
     Path(str(module.__file__)).with_name("x.sql").write_text("select 1")
     found = look(module.node)
@@ -188,9 +182,7 @@ def test_writing_a_file_is_no_read(project: Project, tmp_path: Path) -> None:
 )
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_global_without_identity_is_refused_naming_the_chain(
-    project: Project, value: str, kind: str
-) -> None:
+def test_a_global_without_identity_is_refused_naming_the_chain(project: Project, value: str, kind: str) -> None:
     module = project.load(
         "import os, random, sqlite3, threading\nimport numpy as np\n"
         f"conn = {value}\ndef helper(): return conn\ndef node(): return helper()"
@@ -204,12 +196,8 @@ def test_a_global_without_identity_is_refused_naming_the_chain(
 
 
 def test_a_helper_that_assigns_a_global_is_refused(project: Project) -> None:
-    module = project.load(
-        "n = 0\ndef count():\n    global n\n    n = n + 1\ndef node(): return count()"
-    )
-    with pytest.raises(
-        UnstableIdentityError, match="node -> count, line 4: assigns the global `n`"
-    ):
+    module = project.load("n = 0\ndef count():\n    global n\n    n = n + 1\ndef node(): return count()")
+    with pytest.raises(UnstableIdentityError, match="node -> count, line 4: assigns the global `n`"):
         look(module.node)
 
 
@@ -224,9 +212,7 @@ def test_a_helper_that_assigns_a_global_is_refused(project: Project) -> None:
         ("def node():\n    def inner():\n        global x\n        x = 1", "global `x`"),
     ],
 )
-def test_what_can_not_be_a_node_is_refused_with_advice(
-    project: Project, source: str, says: str
-) -> None:
+def test_what_can_not_be_a_node_is_refused_with_advice(project: Project, source: str, says: str) -> None:
     with pytest.raises(DeclarationError, match=says):
         check_declaration(project.load(source).node)
 

@@ -171,8 +171,7 @@ REACHED: dict[str, tuple[str, str, str]] = {
         "def f(v): return -v",
     ),
     "StrEnum auto": (
-        "import enum\nclass T(enum.StrEnum):\n    A = enum.auto()\ndef node(x):\n"
-        "    return T.A, h.f(1)",
+        "import enum\nclass T(enum.StrEnum):\n    A = enum.auto()\ndef node(x):\n    return T.A, h.f(1)",
         "def f(v): return v",
         "def f(v): return -v",
     ),
@@ -289,14 +288,12 @@ REACHED: dict[str, tuple[str, str, str]] = {
         "def f(*x): return 2",
     ),
     "tuple subclass": (
-        "class T(tuple):\n    def go(self): return h.f(1)\nt=T((1,2))\ndef node(n):\n"
-        "    return t.go()",
+        "class T(tuple):\n    def go(self): return h.f(1)\nt=T((1,2))\ndef node(n):\n    return t.go()",
         "def f(*x): return 1",
         "def f(*x): return 2",
     ),
     "dict subclass": (
-        "class T(dict):\n    def __missing__(self, k): return h.f(1)\nt=T(a=2)\n"
-        "def node(n):\n    return t['z']",
+        "class T(dict):\n    def __missing__(self, k): return h.f(1)\nt=T(a=2)\ndef node(n):\n    return t['z']",
         "def f(*x): return 1",
         "def f(*x): return 2",
     ),
@@ -316,8 +313,7 @@ REACHED: dict[str, tuple[str, str, str]] = {
         "def f(*x): return 2",
     ),
     "method in dict": (
-        "class C:\n    def go(self): return h.f()\nD={'a': C().go}\ndef node(n):\n"
-        "    return D['a']()",
+        "class C:\n    def go(self): return h.f()\nD={'a': C().go}\ndef node(n):\n    return D['a']()",
         "def f(*x): return 1",
         "def f(*x): return 2",
     ),
@@ -344,14 +340,12 @@ REACHED: dict[str, tuple[str, str, str]] = {
         "def f(*x): return 2",
     ),
     "nonlocal module": (
-        "def node(n):\n    m = None\n    def setm():\n        nonlocal m\n        m = h\n"
-        "    setm()\n    return m.f()",
+        "def node(n):\n    m = None\n    def setm():\n        nonlocal m\n        m = h\n    setm()\n    return m.f()",
         "def f(*x): return 1",
         "def f(*x): return 2",
     ),
     "import in nested func used outside": (
-        "def node(n):\n    def imp():\n        from PKG import h as h\n        return h\n"
-        "    return imp().f()",
+        "def node(n):\n    def imp():\n        from PKG import h as h\n        return h\n    return imp().f()",
         "def f(*x): return 1",
         "def f(*x): return 2",
     ),
@@ -442,14 +436,11 @@ REACHED: dict[str, tuple[str, str, str]] = {
     ),
     "W state changed": (
         "def z(): pass\ng=h.W(z)\ndef node(n):\n    return g()",
-        "class W:\n    def __init__(self, f): self.__wrapped__=f; self.k=1\n"
-        "    def __call__(self): return self.k",
-        "class W:\n    def __init__(self, f): self.__wrapped__=f; self.k=2\n"
-        "    def __call__(self): return self.k",
+        "class W:\n    def __init__(self, f): self.__wrapped__=f; self.k=1\n    def __call__(self): return self.k",
+        "class W:\n    def __init__(self, f): self.__wrapped__=f; self.k=2\n    def __call__(self): return self.k",
     ),
     "third-party decorator param": (
-        "import contextlib\n@contextlib.ContextDecorator.__call__.__get__(h.C())\n"
-        "def node(n):\n    return 1",
+        "import contextlib\n@contextlib.ContextDecorator.__call__.__get__(h.C())\ndef node(n):\n    return 1",
         "import contextlib\nclass C(contextlib.ContextDecorator):\n"
         "    def __enter__(self): return 1\n    def __exit__(self,*a): return False",
         "import contextlib\nclass C(contextlib.ContextDecorator):\n"
@@ -472,8 +463,7 @@ REACHED: dict[str, tuple[str, str, str]] = {
         "K=2",
     ),
     "numba cfunc": (
-        "import numba\n@numba.cfunc('f8(f8)')\ndef v(x): return x*h.K\ndef node(n):\n"
-        "    return v(n)",
+        "import numba\n@numba.cfunc('f8(f8)')\ndef v(x): return x*h.K\ndef node(n):\n    return v(n)",
         "K=1",
         "K=2",
     ),
@@ -492,8 +482,7 @@ REACHED: dict[str, tuple[str, str, str]] = {
         "    def __init__(self, d): pass\n    def go(self): return 2",
     ),
     "importlib.resources": (
-        "import importlib.resources as r\ndef node(n):\n"
-        "    return r.files('PKG').joinpath('h.py').read_text()",
+        "import importlib.resources as r\ndef node(n):\n    return r.files('PKG').joinpath('h.py').read_text()",
         "def f(*x): return 1",
         "def f(*x): return 2",
     ),
@@ -542,23 +531,19 @@ CHANGED: dict[str, tuple[str, Callable[[Any], object]]] = {
         lambda m: m.node.__kwdefaults__.update(y=2),
     ),
     "bases changed": (
-        "class A:\n    k=1\nclass B:\n    k=2\nclass Z: pass\nclass T(A): pass\n"
-        "def node(x): return T.k",
+        "class A:\n    k=1\nclass B:\n    k=2\nclass Z: pass\nclass T(A): pass\ndef node(x): return T.k",
         lambda m: setattr(m.T, "__bases__", (m.B,)),
     ),
     "registry": (
-        "import functools\n@functools.singledispatch\ndef f(x): return 1\n"
-        "def g(x): return 3\ndef node(x): return f(x)",
+        "import functools\n@functools.singledispatch\ndef f(x): return 1\ndef g(x): return 3\ndef node(x): return f(x)",
         lambda m: m.f.register(int, m.g),
     ),
     "partial kw": (
-        "import functools\ndef f(x, k): return 1\nL=[1]\np=functools.partial(f, k=L)\n"
-        "def node(x): return p(x)",
+        "import functools\ndef f(x, k): return 1\nL=[1]\np=functools.partial(f, k=L)\ndef node(x): return p(x)",
         lambda m: m.L.append(1),
     ),
     "bound method state": (
-        "class T:\n    k=1\n    def go(self): return self.j\nt=T(); t.j=1\ngo=t.go\n"
-        "def node(x): return go()",
+        "class T:\n    k=1\n    def go(self): return self.j\nt=T(); t.j=1\ngo=t.go\ndef node(x): return go()",
         lambda m: setattr(m.t, "j", 3),
     ),
     "wrapper __wrapped__ unaffected closure": (
@@ -591,8 +576,7 @@ def test_what_changes_at_run_time_is_seen(project: Project, how: str) -> None:
 
 def test_a_universal_function_made_of_a_python_function_is_refused(project: Project) -> None:
     module = project.load(
-        "import numpy as np\ndef f(x): return x\nv = np.frompyfunc(f, 1, 1)\n"
-        "def node(x): return v(x)"
+        "import numpy as np\ndef f(x): return x\nv = np.frompyfunc(f, 1, 1)\ndef node(x): return v(x)"
     )
     with pytest.raises(UnstableIdentityError, match="ufunc"):
         look(module.node)

@@ -33,9 +33,7 @@ def node(x):
         ("@numba.njit\ndef o", "@numba.njit(fastmath=True)\ndef o"),
     ],
 )
-def test_an_edit_of_a_compiled_function_changes_the_digest(
-    project: Project, edit: tuple[str, str]
-) -> None:
+def test_an_edit_of_a_compiled_function_changes_the_digest(project: Project, edit: tuple[str, str]) -> None:
     assert project.same(SOURCE, SOURCE)
     assert not project.same(SOURCE, SOURCE.replace(*edit))
 

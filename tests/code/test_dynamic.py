@@ -25,8 +25,7 @@ from code_project import Project, look
 )
 def test_a_computed_name_widens_to_all_source_of_the_project(project: Project, body: str) -> None:
     module = project.load(
-        "import importlib, sys\nimport importlib.metadata\nfrom PKG import helpers\n"
-        f"def node(x):\n    return {body}",
+        f"import importlib, sys\nimport importlib.metadata\nfrom PKG import helpers\ndef node(x):\n    return {body}",
         helpers="def f(): return 1",
         unseen="A = 1",
     )
@@ -44,16 +43,13 @@ def test_a_computed_name_widens_to_all_source_of_the_project(project: Project, b
 )
 def test_a_computed_attribute_of_data_does_not_widen(project: Project, body: str) -> None:
     module = project.load(
-        "import numpy as np\nfrom PKG import helpers\nclass T: pass\n"
-        f"def node(x, name):\n    return {body}",
+        f"import numpy as np\nfrom PKG import helpers\nclass T: pass\ndef node(x, name):\n    return {body}",
         helpers="def f(): return 1",
     )
     assert "all project source" not in look(module.node).leaves
 
 
-def test_widening_stops_at_the_project_and_skips_hidden_folders(
-    project: Project, tmp_path: Path
-) -> None:
+def test_widening_stops_at_the_project_and_skips_hidden_folders(project: Project, tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").touch()
     for folder in (".hidden", "env", "src"):
         (tmp_path / folder).mkdir()

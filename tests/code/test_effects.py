@@ -72,7 +72,7 @@ def test_a_module_imported_inside_a_body_brings_its_effects(project: Project) ->
 
 
 def test_effects_of_the_package_around_a_module_count(project: Project) -> None:
-    source = "from PKG.sub import core\ndef node(x): return core.f(x)"
+    source = "import PKG.sub.core as core\ndef node(x): return core.f(x)"
     core = "def f(x): return x"
     one = project.digest(source, sub__core=core, sub____init__="import sys\nsys.lineage_test = 1")
     other = project.digest(source, sub__core=core, sub____init__="import sys\nsys.lineage_test = 2")
@@ -108,9 +108,7 @@ report()
         ("for i in range(2): report()", False),
     ],
 )
-def test_at_the_top_of_a_script_only_settings_count(
-    tmp_path: Path, line: str, counts: bool
-) -> None:
+def test_at_the_top_of_a_script_only_settings_count(tmp_path: Path, line: str, counts: bool) -> None:
     bare = in_process(SCRIPT.replace("HERE", "pass"), tmp_path).splitlines()
     lines = in_process(SCRIPT.replace("HERE", line), tmp_path).splitlines()
     shown = next(text for text in lines if len(text) == 64)

@@ -33,9 +33,7 @@ def test_a_function_is_identified_by_what_it_reaches_and_its_name(project: Proje
 
 def test_a_partial_is_identified_by_function_and_arguments(project: Project) -> None:
     module = project.load("def f(x, y=0): return x")
-    digests = [
-        functools.partial(module.f, *a, **k) for a, k in [((1,), {}), ((2,), {}), ((), {"y": 1})]
-    ]
+    digests = [functools.partial(module.f, *a, **k) for a, k in [((1,), {}), ((2,), {}), ((), {"y": 1})]]
     assert len({of(partial) for partial in digests}) == 3
 
 

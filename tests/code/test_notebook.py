@@ -28,11 +28,7 @@ def ask(tmp_path: Path, script: str) -> list[str]:
 
 def test_a_cell_a_script_and_a_rerun_agree(tmp_path: Path) -> None:
     source = "LIMIT = 2\ndef h(x):\n    return x * LIMIT\ndef node(x):\n    return h(x)\n"
-    script = (
-        "import numpy as np\n"
-        + source
-        + "from code_project import look\nprint(look(node).digest.hex())"
-    )
+    script = "import numpy as np\n" + source + "from code_project import look\nprint(look(node).digest.hex())"
     plain = in_process(script, tmp_path)
     answers = ask(
         tmp_path,

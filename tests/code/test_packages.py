@@ -58,9 +58,7 @@ def run(tmp_path: Path) -> list[str]:
     return in_process(SCRIPT, tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache")).splitlines()
 
 
-def test_an_upgrade_changes_only_functions_that_reach_the_package(
-    site: Path, tmp_path: Path
-) -> None:
+def test_an_upgrade_changes_only_functions_that_reach_the_package(site: Path, tmp_path: Path) -> None:
     before = run(tmp_path)
     assert "('fake-a', '1.0') ('fake-b', '1.0')" in before[0]
     install(site, "fake_a", "1.1", requires="fake-b>=1")
@@ -73,9 +71,7 @@ def test_an_upgrade_changes_only_functions_that_reach_the_package(
     ]
 
 
-def test_what_a_package_requires_belongs_to_it_without_its_extras(
-    site: Path, tmp_path: Path
-) -> None:
+def test_what_a_package_requires_belongs_to_it_without_its_extras(site: Path, tmp_path: Path) -> None:
     before = run(tmp_path)
     install(site, "fake_b", "1.1")
     assert run(tmp_path)[0] != before[0]
@@ -125,9 +121,7 @@ def test_a_cache_that_can_not_be_written_is_done_without(site: Path, tmp_path: P
     assert run(tmp_path)
 
 
-def test_polars_brings_its_engine_and_its_runtime(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_polars_brings_its_engine_and_its_runtime(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     module = project.load("import polars as pl\ndef node(x): return pl.col(x)\ndef other(): pass")
     monkeypatch.delenv("POLARS_ENGINE_AFFINITY", raising=False)
     found = look(module.node)
@@ -178,8 +172,7 @@ def test_the_types_of_parameters_are_reached(project: Project) -> None:
 
 def test_lineage_itself_is_neither_project_nor_package(project: Project) -> None:
     module = project.load(
-        "from lineage.digest import short\nfrom lineage import digest\n"
-        "def node(x): return short(x), digest.short(x)"
+        "from lineage.digest import short\nfrom lineage import digest\ndef node(x): return short(x), digest.short(x)"
     )
     assert [label.split()[0] for label in look(module.node).leaves] == ["function", "python"]
 

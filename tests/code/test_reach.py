@@ -66,10 +66,8 @@ CHANGES = {
         "def h(): return 2\nclass T:\n    def go(self): return h()\ndef node(): return T().go()",
     ),
     "a metaclass": (
-        "class M(type):\n    def __call__(c): return 1\nclass T(metaclass=M): pass\n"
-        "def node(): return T()",
-        "class M(type):\n    def __call__(c): return 2\nclass T(metaclass=M): pass\n"
-        "def node(): return T()",
+        "class M(type):\n    def __call__(c): return 1\nclass T(metaclass=M): pass\ndef node(): return T()",
+        "class M(type):\n    def __call__(c): return 2\nclass T(metaclass=M): pass\ndef node(): return T()",
     ),
     "__init_subclass__": (
         "class B:\n    def __init_subclass__(c): c.k = 1\nclass T(B): pass\ndef node(): return T.k",
@@ -94,10 +92,8 @@ CHANGES = {
         "class T:\n    @classmethod\n    def k(cls): return 2\ndef node(): return T.k()",
     ),
     "a descriptor": (
-        "class D:\n    def __get__(self, o, t): return 1\nclass T:\n    d = D()\n"
-        "def node(): return T.d",
-        "class D:\n    def __get__(self, o, t): return 2\nclass T:\n    d = D()\n"
-        "def node(): return T.d",
+        "class D:\n    def __get__(self, o, t): return 1\nclass T:\n    d = D()\ndef node(): return T.d",
+        "class D:\n    def __get__(self, o, t): return 2\nclass T:\n    d = D()\ndef node(): return T.d",
     ),
     "an operator of a global instance": (
         "class V:\n    def __add__(self, o): return 1\nv = V()\ndef node(): return v + 1",
@@ -124,10 +120,8 @@ CHANGES = {
         "import functools\n@functools.lru_cache\ndef h(x): return -x\ndef node(x): return h(x)",
     ),
     "what contextmanager wraps": (
-        "import contextlib\n@contextlib.contextmanager\ndef h(): yield 1\n"
-        "def node():\n    with h() as x: return x",
-        "import contextlib\n@contextlib.contextmanager\ndef h(): yield 2\n"
-        "def node():\n    with h() as x: return x",
+        "import contextlib\n@contextlib.contextmanager\ndef h(): yield 1\ndef node():\n    with h() as x: return x",
+        "import contextlib\n@contextlib.contextmanager\ndef h(): yield 2\ndef node():\n    with h() as x: return x",
     ),
     "an import inside a body": (
         "def node(x):\n    from PKG.helpers import f\n    return f(x) === def f(x): return x",
@@ -142,16 +136,12 @@ CHANGES = {
         "def node(x):\n    from . import helpers\n    return helpers.f(x) === def f(x): return -x",
     ),
     "a module in a local variable": (
-        "from PKG import helpers\ndef node(x):\n    m = helpers\n    return m.f(x) "
-        "=== def f(x): return x",
-        "from PKG import helpers\ndef node(x):\n    m = helpers\n    return m.f(x) "
-        "=== def f(x): return -x",
+        "from PKG import helpers\ndef node(x):\n    m = helpers\n    return m.f(x) === def f(x): return x",
+        "from PKG import helpers\ndef node(x):\n    m = helpers\n    return m.f(x) === def f(x): return -x",
     ),
     "a module used by a nested function": (
-        "def node(x):\n    from PKG import helpers\n    return [helpers.f(y) for y in x] "
-        "=== def f(x): return x",
-        "def node(x):\n    from PKG import helpers\n    return [helpers.f(y) for y in x] "
-        "=== def f(x): return -x",
+        "def node(x):\n    from PKG import helpers\n    return [helpers.f(y) for y in x] === def f(x): return x",
+        "def node(x):\n    from PKG import helpers\n    return [helpers.f(y) for y in x] === def f(x): return -x",
     ),
     "one of two modules": (
         "import math\nfrom PKG import helpers\ndef node(x):\n    m = math if x else helpers\n"
@@ -215,21 +205,16 @@ CHANGES = {
         "def _(x: int): return 2\ndef node(x): return h(x)",
     ),
     "a field of a dataclass": (
-        "import dataclasses\n@dataclasses.dataclass\nclass T:\n    x: int\n    y: int = 1\n"
-        "def node(): return T(1)",
-        "import dataclasses\n@dataclasses.dataclass\nclass T:\n    x: int\n    y: int = 2\n"
-        "def node(): return T(1)",
+        "import dataclasses\n@dataclasses.dataclass\nclass T:\n    x: int\n    y: int = 1\ndef node(): return T(1)",
+        "import dataclasses\n@dataclasses.dataclass\nclass T:\n    x: int\n    y: int = 2\ndef node(): return T(1)",
     ),
     "the order of fields": (
-        "import dataclasses\n@dataclasses.dataclass\nclass T:\n    x: int\n    y: int\n"
-        "def node(): return T(1, 2)",
-        "import dataclasses\n@dataclasses.dataclass\nclass T:\n    y: int\n    x: int\n"
-        "def node(): return T(1, 2)",
+        "import dataclasses\n@dataclasses.dataclass\nclass T:\n    x: int\n    y: int\ndef node(): return T(1, 2)",
+        "import dataclasses\n@dataclasses.dataclass\nclass T:\n    y: int\n    x: int\ndef node(): return T(1, 2)",
     ),
     "an option of a dataclass": (
         "import dataclasses\n@dataclasses.dataclass\nclass T:\n    x: int\ndef node(): return T(1)",
-        "import dataclasses\n@dataclasses.dataclass(order=True)\nclass T:\n    x: int\n"
-        "def node(): return T(1)",
+        "import dataclasses\n@dataclasses.dataclass(order=True)\nclass T:\n    x: int\ndef node(): return T(1)",
     ),
     "a default factory": (
         "import dataclasses\ndef f(): return 1\n@dataclasses.dataclass\nclass T:\n"
@@ -248,16 +233,12 @@ CHANGES = {
         "import attrs\n@attrs.frozen\nclass T:\n    x: int = 2\ndef node(): return T()",
     ),
     "a method of attrs": (
-        "import attrs\n@attrs.frozen\nclass T:\n    x: int\n    def go(self): return 1\n"
-        "def node(): return T(1)",
-        "import attrs\n@attrs.frozen\nclass T:\n    x: int\n    def go(self): return 2\n"
-        "def node(): return T(1)",
+        "import attrs\n@attrs.frozen\nclass T:\n    x: int\n    def go(self): return 1\ndef node(): return T(1)",
+        "import attrs\n@attrs.frozen\nclass T:\n    x: int\n    def go(self): return 2\ndef node(): return T(1)",
     ),
     "the type of a field": (
-        "import attrs\n@attrs.frozen\nclass I:\n    k = 1\n@attrs.frozen\nclass T:\n    x: I\n"
-        "def node(): return T",
-        "import attrs\n@attrs.frozen\nclass I:\n    k = 2\n@attrs.frozen\nclass T:\n    x: I\n"
-        "def node(): return T",
+        "import attrs\n@attrs.frozen\nclass I:\n    k = 1\n@attrs.frozen\nclass T:\n    x: I\ndef node(): return T",
+        "import attrs\n@attrs.frozen\nclass I:\n    k = 2\n@attrs.frozen\nclass T:\n    x: I\ndef node(): return T",
     ),
     "the type of a field, as text": (
         "from __future__ import annotations\nimport attrs\nclass I:\n    k = 1\n@attrs.frozen\n"
@@ -274,10 +255,8 @@ CHANGES = {
         "import enum\nclass E(enum.Enum):\n    B = 2\n    A = 1\ndef node(): return list(E)",
     ),
     "a method of an enum": (
-        "import enum\nclass E(enum.Enum):\n    A = 1\n    def go(self): return 1\n"
-        "def node(): return E.A.go()",
-        "import enum\nclass E(enum.Enum):\n    A = 1\n    def go(self): return 2\n"
-        "def node(): return E.A.go()",
+        "import enum\nclass E(enum.Enum):\n    A = 1\n    def go(self): return 1\ndef node(): return E.A.go()",
+        "import enum\nclass E(enum.Enum):\n    A = 1\n    def go(self): return 2\ndef node(): return E.A.go()",
     ),
     "a property of an enum": (
         "import enum\nclass E(enum.Enum):\n    A = 1\n    @property\n    def k(self): return 1\n"
@@ -286,22 +265,52 @@ CHANGES = {
         "def node(): return E.A.k",
     ),
     "a default of a named tuple": (
-        "from typing import NamedTuple\nclass T(NamedTuple):\n    x: int = 1\n"
-        "def node(): return T()",
-        "from typing import NamedTuple\nclass T(NamedTuple):\n    x: int = 2\n"
-        "def node(): return T()",
+        "from typing import NamedTuple\nclass T(NamedTuple):\n    x: int = 1\ndef node(): return T()",
+        "from typing import NamedTuple\nclass T(NamedTuple):\n    x: int = 2\ndef node(): return T()",
     ),
     "a key of a TypedDict": (
         "from typing import TypedDict\nclass T(TypedDict):\n    x: int\ndef node(): return T",
         "from typing import TypedDict\nclass T(TypedDict):\n    y: int\ndef node(): return T",
     ),
     "a field of a class in a body": (
-        "import dataclasses\ndef node():\n    @dataclasses.dataclass\n    class T:\n"
-        "        x: int\n"
-        "    return T",
-        "import dataclasses\ndef node():\n    @dataclasses.dataclass\n    class T:\n"
-        "        y: int\n"
-        "    return T",
+        "import dataclasses\ndef node():\n    @dataclasses.dataclass\n    class T:\n        x: int\n    return T",
+        "import dataclasses\ndef node():\n    @dataclasses.dataclass\n    class T:\n        y: int\n    return T",
+    ),
+    "the type of a field of a class in a body": (
+        "import dataclasses\nfrom typing import ClassVar\ndef node(v=ClassVar):\n"
+        "    @dataclasses.dataclass\n    class T:\n        x: int = 1\n    return T()",
+        "import dataclasses\nfrom typing import ClassVar\ndef node(v=ClassVar):\n"
+        "    @dataclasses.dataclass\n    class T:\n        x: 'ClassVar[int]' = 1\n    return T()",
+    ),
+    "which default is which of two functions": (
+        "def f(): return 1\ndef g(): return 2\ndef node(a=f, b=g): return f(), g(), a() - b()",
+        "def f(): return 1\ndef g(): return 2\ndef node(a=g, b=f): return f(), g(), a() - b()",
+    ),
+    "a name given to a function at run time": (
+        "def f(): return 1\ndef node(): return f.__name__",
+        "def f(): return 1\nf.__name__ = 'g'\ndef node(): return f.__name__",
+    ),
+    "what is found by __wrapped__ only": (
+        "import inspect\ndef d(f):\n    def w(x): return inspect.unwrap(w)(x)\n"
+        "    w.__wrapped__ = f\n    return w\n@d\ndef node(x): return x",
+        "import inspect\ndef d(f):\n    def w(x): return inspect.unwrap(w)(x)\n"
+        "    w.__wrapped__ = f\n    return w\n@d\ndef node(x): return -x",
+    ),
+    "how a module's __getattr__ finds what it finds": (
+        "from PKG import helpers\ndef node(x): return helpers.lazy === def __getattr__(name): return 4",
+        "from PKG import helpers\ndef node(x): return helpers.lazy === def __getattr__(name): return len(name)",
+    ),
+    "a module in a variable of a class in a body": (
+        "from PKG import helpers\ndef node(x):\n    class C:\n        m = helpers\n"
+        "        y = m.f(x)\n    return C.y === def f(x): return x",
+        "from PKG import helpers\ndef node(x):\n    class C:\n        m = helpers\n"
+        "        y = m.f(x)\n    return C.y === def f(x): return -x",
+    ),
+    "a module in an attribute of a class in a body": (
+        "from PKG import helpers\ndef node(x):\n    class C:\n        m = helpers\n"
+        "    return C.m.f(x) === def f(x): return x",
+        "from PKG import helpers\ndef node(x):\n    class C:\n        m = helpers\n"
+        "    return C.m.f(x) === def f(x): return -x",
     ),
     "a default of a nested function": (
         "def node():\n    def f(x=1): return x\n    return f()",
@@ -313,10 +322,8 @@ CHANGES = {
         "def node(x):\n    match x:\n        case {'b': 1}: return 1",
     ),
     "a class in a pattern": (
-        "class P:\n    __match_args__ = ('x',)\n    k = 1\ndef node(x):\n    match x:\n"
-        "        case P(1): return 1",
-        "class P:\n    __match_args__ = ('x',)\n    k = 2\ndef node(x):\n    match x:\n"
-        "        case P(1): return 1",
+        "class P:\n    __match_args__ = ('x',)\n    k = 1\ndef node(x):\n    match x:\n        case P(1): return 1",
+        "class P:\n    __match_args__ = ('x',)\n    k = 2\ndef node(x):\n    match x:\n        case P(1): return 1",
     ),
     "what a star import brought": (
         "from PKG.helpers import *\ndef node(x): return f(x) === def f(x): return x",
@@ -345,28 +352,20 @@ CHANGES = {
         "def len(x): return 0\ndef node(x): return len(x)",
     ),
     "sys.modules": (
-        "import sys\nimport PKG.helpers\ndef node(x): return sys.modules['PKG.helpers'].f(x) "
-        "=== def f(x): return x",
-        "import sys\nimport PKG.helpers\ndef node(x): return sys.modules['PKG.helpers'].f(x) "
-        "=== def f(x): return -x",
+        "import sys\nimport PKG.helpers\ndef node(x): return sys.modules['PKG.helpers'].f(x) === def f(x): return x",
+        "import sys\nimport PKG.helpers\ndef node(x): return sys.modules['PKG.helpers'].f(x) === def f(x): return -x",
     ),
     "getattr with a literal name": (
-        "from PKG import helpers\ndef node(x): return getattr(helpers, 'f')(x) "
-        "=== def f(x): return x",
-        "from PKG import helpers\ndef node(x): return getattr(helpers, 'f')(x) "
-        "=== def f(x): return -x",
+        "from PKG import helpers\ndef node(x): return getattr(helpers, 'f')(x) === def f(x): return x",
+        "from PKG import helpers\ndef node(x): return getattr(helpers, 'f')(x) === def f(x): return -x",
     ),
     "import_module with a literal name": (
-        "import importlib\ndef node(x): return importlib.import_module('PKG.helpers').f(x) "
-        "=== def f(x): return x",
-        "import importlib\ndef node(x): return importlib.import_module('PKG.helpers').f(x) "
-        "=== def f(x): return -x",
+        "import importlib\ndef node(x): return importlib.import_module('PKG.helpers').f(x) === def f(x): return x",
+        "import importlib\ndef node(x): return importlib.import_module('PKG.helpers').f(x) === def f(x): return -x",
     ),
     "a module's __getattr__": (
-        "from PKG import helpers\ndef node(x): return helpers.lazy "
-        "=== def __getattr__(name): return 1",
-        "from PKG import helpers\ndef node(x): return helpers.lazy "
-        "=== def __getattr__(name): return 2",
+        "from PKG import helpers\ndef node(x): return helpers.lazy === def __getattr__(name): return 1",
+        "from PKG import helpers\ndef node(x): return helpers.lazy === def __getattr__(name): return 2",
     ),
     "what a bound builtin holds": (
         "node = [1].index",
@@ -432,9 +431,17 @@ SAME = {
         "def other(): return 2\nK = 2\ndef node(x):\n    return x",
     ),
     "an unreached function of a module that is reached": (
-        "from PKG import helpers\ndef node(x): return helpers.f(x) "
+        "from PKG import helpers\ndef node(x): return helpers.f(x) === def f(x): return x\ndef g(x): return x",
+        "from PKG import helpers\ndef node(x): return helpers.f(x) === def f(x): return x\ndef g(x): return -x",
+    ),
+    "the lambda around a lambda": (
+        "node = (lambda k: lambda x: x + k)(1)",
+        "node = (lambda k, unused=0: lambda x: x + k)(1)",
+    ),
+    "what a nested function does not use of a module": (
+        "def node(x):\n    from PKG import helpers\n    return (lambda: helpers.f(x))() "
         "=== def f(x): return x\ndef g(x): return x",
-        "from PKG import helpers\ndef node(x): return helpers.f(x) "
+        "def node(x):\n    from PKG import helpers\n    return (lambda: helpers.f(x))() "
         "=== def f(x): return x\ndef g(x): return -x",
     ),
     "a helper's docstring": (
@@ -443,8 +450,7 @@ SAME = {
     ),
     "a method's place in its class": (
         "class T:\n    def a(self): return 1\n    def b(self): return 2\ndef node(): return T",
-        "class T:\n    'doc'\n    def b(self): return 2\n    def a(self): return 1\n"
-        "def node(): return T",
+        "class T:\n    'doc'\n    def b(self): return 2\n    def a(self): return 1\ndef node(): return T",
     ),
     "how a default is written": (
         "def node(x=4):\n    return x",

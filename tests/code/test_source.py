@@ -58,6 +58,13 @@ def test_code_without_source_goes_by_its_bytecode() -> None:
     assert one == moved != other
 
 
+def test_bytecode_sees_the_names_of_keywords() -> None:
+    spaces: list[dict[str, object]] = [{"__name__": "made"}, {"__name__": "made"}]
+    exec("def node(f):\n    return f(a=1)", spaces[0])
+    exec("def node(f):\n    return f(b=1)", spaces[1])
+    assert look(spaces[0]["node"]).digest != look(spaces[1]["node"]).digest
+
+
 def test_a_replaced_code_object_is_seen(project: Project) -> None:
     module = project.load("def h(): return 1\ndef g(): return 2\ndef node(): return h()")
     before = look(module.node)
@@ -128,9 +135,7 @@ def test_a_builtin_shadowed_later_is_seen(project: Project) -> None:
 
 
 def test_a_patched_method_of_a_package_is_seen(project: Project) -> None:
-    module = project.load(
-        "import attrs\ndef patch(x): return 1\ndef node(x): return attrs.patched(x)"
-    )
+    module = project.load("import attrs\ndef patch(x): return 1\ndef node(x): return attrs.patched(x)")
     import attrs
 
     before = look(module.node)
@@ -157,8 +162,11 @@ class T:
     tags = frozenset({"x", "y"})
 def f(x, tags=frozenset({"p", "q", "r"})):
     return x in {"u", "v", "w"}
-def g(): return 2
-HANDLERS = {f, g}
+def a(): return 1
+def b(): return 2
+def c(): return 3
+def d(): return 4
+HANDLERS = {a, b, c, d}
 class Other: pass
 def node(x):
     return f(x), NAMES, T, HANDLERS

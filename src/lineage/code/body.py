@@ -81,9 +81,7 @@ class Body:
             self.event(event)
         for extra in self.resolver.extras:
             self.bind(extra, None)
-        return tuple(
-            f"{text}\0{target}".encode("utf-8", "surrogatepass") for text, target in self.bindings
-        )
+        return tuple(f"{text}\0{target}".encode("utf-8", "surrogatepass") for text, target in self.bindings)
 
     def event(self, event: Event) -> None:
         if isinstance(event, Use):
@@ -167,9 +165,7 @@ class Body:
         unseeded = unseeded_call(value, found.path, self.first_literal(call))
         if unseeded and not (self.walk.lenient or self.walk.allow_ambient):
             advice = "take a seed as an argument, or set version="
-            raise self.walk.undeclared(
-                self.label, call.line, f"calls {unseeded} without a seed", advice
-            )
+            raise self.walk.undeclared(self.label, call.line, f"calls {unseeded} without a seed", advice)
         self.bind(found, call.line)
         return set()
 

@@ -22,9 +22,7 @@ _SKIPPED = {"CACHE", "NOP", "EXTENDED_ARG", "RESUME", "PRECALL", "NOT_TAKEN"}
 _UNSTABLE_NAMES = {"__firstlineno__", "__static_attributes__", "__doc__"}
 _JUMPS = frozenset(dis.hasjrel) | frozenset(dis.hasjabs)
 _LOCALS = frozenset(dis.haslocal)
-_FLAGS = (
-    0x04 | 0x08 | 0x20 | 0x80 | 0x100 | 0x200
-)  # *args, **kwargs, kinds of generator and coroutine
+_FLAGS = 0x04 | 0x08 | 0x20 | 0x80 | 0x100 | 0x200  # *args, **kwargs, kinds of generator and coroutine
 
 _known: Memo[Digest] = Memo()
 

@@ -163,9 +163,7 @@ def class_items(cls: type) -> list[tuple[str, object]]:
             state = {key: kept for key, kept in vars(member).items() if key not in _MEMBER_MADE}
             items += [(f"member {name}", member._value_), (f"state {name}", state)]
     items += [
-        (f"attribute {name}", member)
-        for name, member in sorted(vars(cls).items())
-        if not _is_made(cls, name, member)
+        (f"attribute {name}", member) for name, member in sorted(vars(cls).items()) if not _is_made(cls, name, member)
     ]
     return items
 
@@ -207,9 +205,7 @@ def _plain_text(annotation: object) -> str:
 def _fields(cls: type) -> list[tuple[str, object]]:
     items: list[tuple[str, object]] = []
     getter: Any = vars(cls).get("__getattr__")
-    if _file_of(getter).startswith(
-        "<attrs generated"
-    ):  # holds the cached properties of slotted classes
+    if _file_of(getter).startswith("<attrs generated"):  # holds the cached properties of slotted classes
         items += sorted(getter.__globals__.get("cached_properties", {}).items())
         items.append(("__getattr__", getter.__globals__.get("original_getattr")))
     attributes = vars(cls).get("__attrs_attrs__")
@@ -221,15 +217,12 @@ def _fields(cls: type) -> list[tuple[str, object]]:
                 value = value.takes_self
             elif option == "default" and type(value).__module__.startswith("attr"):
                 value = "nothing"
-            items.append(
-                (f"field {index} {option}", dict(value) if option == "metadata" else value)
-            )
+            items.append((f"field {index} {option}", dict(value) if option == "metadata" else value))
     if "__dataclass_params__" in vars(cls):
         items.append(("dataclass", repr(vars(cls)["__dataclass_params__"])))
         for index, made in enumerate(vars(cls)["__dataclass_fields__"].values()):
             items += [
-                (f"field {index} {option}", _dataclass_option(getattr(made, option)))
-                for option in _DATACLASS_OPTIONS
+                (f"field {index} {option}", _dataclass_option(getattr(made, option))) for option in _DATACLASS_OPTIONS
             ]
     if _is_named_tuple(cls):
         items.append(("fields", vars(cls)["_fields"]))
@@ -262,9 +255,7 @@ def _is_made(cls: type, name: str, member: object) -> bool:
     """Say whether the attribute was made by Python or a library, not written."""
     if type(cls).__name__ == "JitClassType" and name in ("class_type", "_ctor", "_ctor_sig"):
         return True
-    if name in _VOLATILE or isinstance(
-        member, types.MemberDescriptorType | types.GetSetDescriptorType
-    ):
+    if name in _VOLATILE or isinstance(member, types.MemberDescriptorType | types.GetSetDescriptorType):
         return True
     if name.startswith("__pydantic_") and name != "__pydantic_fields__":
         return True

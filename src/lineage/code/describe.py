@@ -134,10 +134,7 @@ def _parts(walk: Walk, label: str, thing: object) -> Digest:
 def _instance(walk: Walk, label: str, thing: object) -> Digest:
     """Describe a callable instance that was met inside a value: its class and its state."""
     slots = {
-        name: getattr(thing, name)
-        for base in type(thing).__mro__
-        for name in _slots(base)
-        if hasattr(thing, name)
+        name: getattr(thing, name) for base in type(thing).__mro__ for name in _slots(base) if hasattr(thing, name)
     }
     state = own(thing)
     theirs = origin_of_module_name(type(thing).__module__) is not Origin.PROJECT

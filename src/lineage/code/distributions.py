@@ -88,13 +88,9 @@ def package_digest(distribution: Distribution) -> Digest:
     """
     content = (
         distribution.record
-        or bytes_digest(
-            tuple(os.path.join(distribution.folder, top) for top in distribution.tops)
-        ).hex()
+        or bytes_digest(tuple(os.path.join(distribution.folder, top) for top in distribution.tops)).hex()
     )
-    return digest_of(
-        "package", distribution.name.encode(), distribution.version.encode(), content.encode()
-    )
+    return digest_of("package", distribution.name.encode(), distribution.version.encode(), content.encode())
 
 
 _bytes: dict[tuple[str, ...], Digest] = {}
@@ -164,9 +160,7 @@ def _dist_infos(path: tuple[str, ...]) -> tuple[tuple[str, ...], list[tuple[str,
     infos: list[tuple[str, list[bytes]]] = []
     for folder in dict.fromkeys(path):
         try:
-            names = sorted(
-                name for name in os.listdir(folder or ".") if name.endswith(".dist-info")
-            )
+            names = sorted(name for name in os.listdir(folder or ".") if name.endswith(".dist-info"))
         except OSError:
             continue
         if names or os.path.basename(folder) in ("site-packages", "dist-packages"):
@@ -198,9 +192,7 @@ def _describe(info: str) -> Distribution:
     return Distribution(
         name=_normalised(values.get("name", named)),
         version=values.get("version", versioned),
-        record=digest_of("RECORD", *(line.encode() for line in sorted(content))).hex()
-        if lines
-        else None,
+        record=digest_of("RECORD", *(line.encode() for line in sorted(content))).hex() if lines else None,
         folder=folder,
         tops=tuple(sorted(tops)),
         requires=_requirements(value for key, _, value in fields if key == "Requires-Dist"),

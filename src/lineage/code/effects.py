@@ -246,9 +246,7 @@ def _is_plain(target: ast.expr) -> bool:
 
 def _is_guard(test: ast.expr) -> bool:
     text = ast.unparse(test)
-    return text in ("TYPE_CHECKING", "typing.TYPE_CHECKING") or text.startswith(
-        ("__name__ ==", "'__main__' ==")
-    )
+    return text in ("TYPE_CHECKING", "typing.TYPE_CHECKING") or text.startswith(("__name__ ==", "'__main__' =="))
 
 
 def _root(node: ast.expr) -> str:

@@ -24,9 +24,7 @@ class _Missing:
 
 
 MISSING: Any = _Missing()
-_FIXED = frozenset(
-    {int, float, complex, str, bytes, bool, type(None), type(...), type(NotImplemented)}
-)
+_FIXED = frozenset({int, float, complex, str, bytes, bool, type(None), type(...), type(NotImplemented)})
 
 
 def is_fixed(value: object) -> bool:
@@ -125,6 +123,4 @@ class Guards:
 
 
 def _same(keywords: dict[str, object], items: tuple[tuple[str, object], ...]) -> bool:
-    return len(keywords) == len(items) and all(
-        keywords.get(name, MISSING) is value for name, value in items
-    )
+    return len(keywords) == len(items) and all(keywords.get(name, MISSING) is value for name, value in items)

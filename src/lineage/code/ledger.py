@@ -85,9 +85,7 @@ class Ledger:
         if label not in self.leaves:
             value = os.environ.get(name)
             text = b"" if value is None else os.fsencode(value)
-            self.leaves[label] = digest_of(
-                "environment", b"set" if value is not None else b"unset", text
-            )
+            self.leaves[label] = digest_of("environment", b"set" if value is not None else b"unset", text)
             self.guards.check(lambda: os.environ.get(name))
         return label
 
@@ -125,9 +123,7 @@ class Ledger:
                     self.foreign(top)
         return label
 
-    def undeclared(
-        self, parent: str, line: int | None, what: str, advice: str
-    ) -> UndeclaredReadError:
+    def undeclared(self, parent: str, line: int | None, what: str, advice: str) -> UndeclaredReadError:
         where = "" if line is None else f", line {line}"
         chain = self.chain(parent)
         return UndeclaredReadError(

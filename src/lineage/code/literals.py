@@ -19,9 +19,7 @@ __all__ = ["literal", "literal_path", "path_read", "reads_file"]
 
 _JOINERS = {os.path.join, os.path.dirname, os.path.abspath, os.path.realpath, os.path.expanduser}
 _PATHS = {pathlib.Path, pathlib.PurePath, pathlib.PosixPath, os.fspath, str}
-_METHODS = frozenset(
-    ["resolve", "absolute", "joinpath", "with_name", "with_suffix", "with_stem", "expanduser"]
-)
+_METHODS = frozenset(["resolve", "absolute", "joinpath", "with_name", "with_suffix", "with_stem", "expanduser"])
 _PARTS = frozenset(["parent", "name", "stem", "suffix"])
 _READ_METHODS = frozenset(["read_text", "read_bytes", "open"])
 _READERS = {

@@ -34,9 +34,7 @@ def definition_digest(node: _Function | ast.Lambda) -> Digest:
 
 def statements_digest(statements: list[ast.stmt]) -> Digest:
     """Digest statements by their normalised syntax trees, in order."""
-    return digest_of(
-        "statements", *(_dump(_Normaliser().visit(copy.deepcopy(node))) for node in statements)
-    )
+    return digest_of("statements", *(_dump(_Normaliser().visit(copy.deepcopy(node))) for node in statements))
 
 
 def _dump(node: ast.AST) -> bytes:

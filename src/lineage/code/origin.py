@@ -103,9 +103,7 @@ def origin_of_module_name(name: str | None) -> Origin:
     module = module_named(name)
     if module is not None:
         return origin_of_module(module)
-    top = (
-        name.partition(".")[0] if isinstance(name, str) else ""
-    )  # compiled classes may hide theirs
+    top = name.partition(".")[0] if isinstance(name, str) else ""  # compiled classes may hide theirs
     if top in sys.stdlib_module_names:
         return Origin.STDLIB
     parent = module_named(top)

@@ -46,9 +46,7 @@ def parts_of(value: object) -> Parts | None:
     if is_dispatcher(value):
         dispatcher: Any = value
         options = sorted(dispatcher.targetoptions.items())
-        return Parts(
-            "compiled", _named(value), (("py_func", dispatcher.py_func), ("options", options))
-        )
+        return Parts("compiled", _named(value), (("py_func", dispatcher.py_func), ("options", options)))
     wrapped = static(value, "__wrapped__")
     if wrapped is not MISSING and callable(value) and not isinstance(value, type):
         return Parts("wrapper", _named(wrapped), (("type", type(value)), ("wrapped", wrapped)))
@@ -114,9 +112,7 @@ def _function_parts(fn: types.FunctionType) -> Parts | None:
     if origin_of_code(fn) is Origin.PROJECT:
         return None
     registry = getattr(fn, "registry", None)
-    if fn.__code__.co_filename == functools.__file__ and isinstance(
-        registry, types.MappingProxyType
-    ):
+    if fn.__code__.co_filename == functools.__file__ and isinstance(registry, types.MappingProxyType):
         return _single_dispatch(fn, registry)
     if address_of(fn) is not None:
         return None

@@ -81,13 +81,9 @@ def is_project(value: object) -> bool:
 class Resolver:
     """Looks names up as one function would."""
 
-    def __init__(
-        self, namespace: dict[str, Any], built_in: Any, cells: dict[str, CellType], guards: Guards
-    ) -> None:
+    def __init__(self, namespace: dict[str, Any], built_in: Any, cells: dict[str, CellType], guards: Guards) -> None:
         self.namespace = namespace
-        self.builtins: dict[str, Any] = (
-            vars(built_in) if isinstance(built_in, ModuleType) else built_in
-        )
+        self.builtins: dict[str, Any] = vars(built_in) if isinstance(built_in, ModuleType) else built_in
         self.cells = cells
         self.guards = guards
         self.extras: list[Found] = []  # a module's `__getattr__`, where that was asked
@@ -168,9 +164,7 @@ class Resolver:
             return _outside(Found(text, members[name], None, (id(members), name)))
         return base
 
-    def module_attribute(
-        self, base: Found, module: ModuleType, name: str, text: str, submodules: bool
-    ) -> Found:
+    def module_attribute(self, base: Found, module: ModuleType, name: str, text: str, submodules: bool) -> Found:
         members = vars(module)
         if name == "__dict__":
             return base
@@ -259,9 +253,7 @@ def load(name: str) -> ModuleType | None:
         return module
     try:
         return importlib.import_module(name)
-    except (
-        Exception
-    ):  # whatever its body raises is what the import statement will raise when it runs
+    except Exception:  # whatever its body raises is what the import statement will raise when it runs
         return None
 
 

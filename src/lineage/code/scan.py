@@ -103,9 +103,7 @@ class _Machine:
         count = min(len(landed), len(self.stack))
         for value in (*landed[: len(landed) - count], *self.stack[: len(self.stack) - count]):
             self.use(value)
-        tops = zip(
-            landed[len(landed) - count :], self.stack[len(self.stack) - count :], strict=True
-        )
+        tops = zip(landed[len(landed) - count :], self.stack[len(self.stack) - count :], strict=True)
         self.stack = [one | other for one, other in tops]
 
     def pop(self) -> Value:
@@ -193,7 +191,10 @@ class _Machine:
     def op_STORE_DEREF(self, instruction: dis.Instruction, _: int) -> None:
         self.scope.assign(instruction.argval, self.pop())
 
-    op_STORE_NAME = op_STORE_DEREF
+    def op_STORE_NAME(self, instruction: dis.Instruction, _: int) -> None:
+        value = self.pop()
+        self.scope.assign(instruction.argval, value)
+        self.use(value)  # an attribute of the class from then on
 
     def op_LOAD_NAME(self, instruction: dis.Instruction, _: int) -> None:
         name = instruction.argval
@@ -267,9 +268,7 @@ class _Machine:
         base, key = self.pop_many(2)
         self.event(Subscript(base, key, self.line))
         index = _single(key)
-        self.push(
-            frozenset(UNKNOWN if s == UNKNOWN or deep(s) else Item(s, index) for s in base) or DATA
-        )
+        self.push(frozenset(UNKNOWN if s == UNKNOWN or deep(s) else Item(s, index) for s in base) or DATA)
 
     def op_STORE_SUBSCR(self, _: dis.Instruction, __: int) -> None:
         value, base, key = self.pop_many(3)
@@ -385,15 +384,10 @@ def _single(value: Iterable[Symbol]) -> Symbol:
     return symbols[0] if len(symbols) == 1 else UNKNOWN
 
 
-def _result(
-    function: Value, arguments: tuple[Value, ...] | None, keywords: tuple[tuple[str, Value], ...]
-) -> Value:
+def _result(function: Value, arguments: tuple[Value, ...] | None, keywords: tuple[tuple[str, Value], ...]) -> Value:
     if arguments is None or keywords:
         return DATA
     given = tuple(_single(argument) for argument in arguments)
     if any(deep(argument) for argument in given):
         return DATA
-    return frozenset(
-        UNKNOWN if symbol == UNKNOWN or deep(symbol) else Result(symbol, given)
-        for symbol in function
-    )
+    return frozenset(UNKNOWN if symbol == UNKNOWN or deep(symbol) else Result(symbol, given) for symbol in function)

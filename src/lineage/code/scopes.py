@@ -121,9 +121,7 @@ def _expand(value: Value, scopes: list[Scope], seen: frozenset[Symbol] = frozens
 def _expand_symbol(symbol: Symbol, scopes: list[Scope], seen: frozenset[Symbol]) -> Value:
     if isinstance(symbol, Local):
         if symbol in seen:
-            return (
-                frozenset()
-            )  # `node = node.next`: what it was first is among the alternatives already
+            return frozenset()  # `node = node.next`: what it was first is among the alternatives already
         holds = scopes[symbol.scope].holds(symbol.name)
         return _expand(holds, scopes, seen | {symbol})
     if isinstance(symbol, Attribute):
@@ -139,8 +137,7 @@ def _expand_symbol(symbol: Symbol, scopes: list[Scope], seen: frozenset[Symbol])
         arguments = tuple(_single(_expand_symbol(a, scopes, seen)) for a in symbol.arguments)
         functions = _expand_symbol(symbol.function, scopes, seen)
         return frozenset(
-            UNKNOWN if function == UNKNOWN or deep(function) else Result(function, arguments)
-            for function in functions
+            UNKNOWN if function == UNKNOWN or deep(function) else Result(function, arguments) for function in functions
         )
     if isinstance(symbol, Operation):
         left = _single(_expand_symbol(symbol.left, scopes, seen))

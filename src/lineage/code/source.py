@@ -65,9 +65,7 @@ class SourceFile:
             warnings.simplefilter("ignore")  # they were shown when the code was imported
             self.tree = ast.parse(text, name)
             # a notebook's cell may await at its top level
-            compiled = compile(
-                text, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
-            )
+            compiled = compile(text, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
         self._codes: dict[str, list[CodeType]] = {}
         for code in _nested(compiled):
             self._codes.setdefault(code.co_qualname, []).append(code)
@@ -82,7 +80,7 @@ class SourceFile:
         none.
         """
         candidates = self._codes.get(code.co_qualname, [])
-        exact = [one for one in candidates if one == code and _same_place(one, code)]
+        exact = [one for one in candidates if one == code]  # columns included
         if not exact:
             wanted = signature(code)
             exact = [one for one in candidates if signature(one) == wanted]
@@ -166,11 +164,6 @@ def _nested(code: CodeType) -> Iterator[CodeType]:
         waiting.extend(const for const in reversed(code.co_consts) if isinstance(const, CodeType))
 
 
-def _same_place(one: CodeType, other: CodeType) -> bool:
-    """Two lambdas on a line may be equal as code objects and yet be two: columns tell."""
-    return one.co_name != "<lambda>" or list(one.co_positions()) == list(other.co_positions())
-
-
 _files: dict[str, tuple[object, SourceFile | None]] = {}
 
 
@@ -247,9 +240,7 @@ def file_of_code(fn: FunctionType) -> str:
 
 
 def _refuse_if_stale(fn: FunctionType, file: str) -> None:
-    if (
-        "@pytest_ar" in fn.__globals__
-    ):  # pytest rewrote the asserts of this module: no source compiles to it
+    if "@pytest_ar" in fn.__globals__:  # pytest rewrote the asserts of this module: no source compiles to it
         return
     if os.stat(file).st_ctime > _process_start:
         name = fn.__code__.co_qualname
@@ -306,9 +297,7 @@ def type_checking_imports(fn: FunctionType) -> dict[str, str]:
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             for statement in node.body:
                 if isinstance(statement, ast.Import):
-                    found.update(
-                        (a.asname or a.name.partition(".")[0], a.name) for a in statement.names
-                    )
+                    found.update((a.asname or a.name.partition(".")[0], a.name) for a in statement.names)
                 elif isinstance(statement, ast.ImportFrom) and statement.module:
                     found.update((a.asname or a.name, statement.module) for a in statement.names)
     return found

@@ -201,11 +201,9 @@ class Walk(Ledger):
         except UnstableIdentityError:
             if not (tolerant or self.lenient):
                 raise
-            return b"type " + type(value).__qualname__.encode()
+            return b"type " + self.reach(type(value), parent).encode("utf-8", "surrogatepass")
 
-    def constant(
-        self, key: object, name: str, value: object, parent: str, kind: str = "constant"
-    ) -> str:
+    def constant(self, key: object, name: str, value: object, parent: str, kind: str = "constant") -> str:
         """Return the label of a value with a leaf of its own: a constant, what is in a cell, a
         default.
         """
@@ -219,7 +217,8 @@ class Walk(Ledger):
         except UnstableIdentityError:
             if not self.lenient:
                 raise
-            self.leaves[label] = digest_of("unstable", type(value).__qualname__.encode())
+            kind = self.reach(type(value), label)
+            self.leaves[label] = digest_of("unstable", kind.encode("utf-8", "surrogatepass"))
         return label
 
     def value_digest(self, value: object, parent: str, name: str) -> Digest:
@@ -263,9 +262,7 @@ class Walk(Ledger):
         kind = type(value)
         if is_fixed(value) or origin_of_module_name(kind.__module__) is not Origin.PROJECT:
             return digest
-        return digest_of(
-            "instance", identify(kind), digest
-        )  # a subclass of dict is more than a dict
+        return digest_of("instance", identify(kind), digest)  # a subclass of dict is more than a dict
 
     def refuse_value(self, value: object, parent: str) -> None:
         raise self._unstable(self.chain(parent), None, value)
@@ -282,8 +279,7 @@ class Walk(Ledger):
         what = f"{kind} {reason or 'has no stable identity'}"
         detail = f" ({cause})" if cause is not None and str(cause) else ""
         return UnstableIdentityError(
-            f"{chain}: {what}{detail}; pass it as an argument, create it inside the node, or "
-            f"set version=",
+            f"{chain}: {what}{detail}; pass it as an argument, create it inside the node, or set version=",
             chain=chain,
             type=kind,
         )

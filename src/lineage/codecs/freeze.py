@@ -86,7 +86,7 @@ class _Walk:
         if cls in _SCALARS:
             return value  # type: ignore[no-any-return]
         rule = _CONTAINERS.get(cls)
-        if rule is not None and not getattr(value, "__dict__", None):
+        if rule is not None and not (cls in _WITH_ATTRIBUTES and value.__dict__):
             try:
                 return rule(self, value)
             except RecursionError:
@@ -340,6 +340,8 @@ def _frozen_defaultdict(walk: _Walk, value: Any) -> Tree:
 
 
 _SCALARS = frozenset({int, str, float, bool, type(None)})
+_WITH_ATTRIBUTES = frozenset({collections.OrderedDict, collections.Counter, functools.partial})
+"""Containers that may have attributes besides: with some, they are taken apart as objects are."""
 
 _CONTAINERS: dict[type, Callable[[_Walk, Any], Tree]] = {
     list: _frozen_list,

@@ -107,9 +107,10 @@ def _write_polars(frame: Any, folder: Path) -> dict[str, Any]:
     if frame.width:
         try:
             frame.write_parquet(folder / "table.parquet", compression="lz4", statistics=True)
-        except Exception as error:  # polars raises several kinds, a panic among them
+        except BaseException as error:
+            _raise_unless_of_polars(error)
             (folder / "table.parquet").unlink(missing_ok=True)
-            reason = error
+            reason: BaseException = error
         else:
             if all(_is_plain(dtype) for dtype in frame.dtypes) or _same(
                 frame, _read_polars({"table.parquet": folder / "table.parquet"}, {})
@@ -119,11 +120,20 @@ def _write_polars(frame: Any, folder: Path) -> dict[str, Any]:
             reason = CodecError("parquet does not give back the same table")
         try:
             frame.write_ipc(folder / "table.arrow", compression="lz4")
-        except Exception as error:
+        except BaseException as error:
+            _raise_unless_of_polars(error)
             raise CodecError(f"a table with schema {dict(frame.schema)} can't be kept: {error}") from reason
         return {}
     (folder / "table.empty").write_bytes(b"")
     return {"height": frame.height}
+
+
+def _raise_unless_of_polars(error: BaseException) -> None:
+    """Let everything through but what polars says of a table that it can't write: several kinds, a panic among them."""
+    if isinstance(error, (OSError, MemoryError)):
+        raise error
+    if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+        raise error
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -69,7 +69,7 @@ class SqliteIndex:
         _opened.add(self)
 
     def _begin_anew(self) -> None:
-        """Set what a forked child can't take over: locks, threads, an open group and what was read in it."""
+        """Set what a forked child can't take over: locks and threads."""
         self._lock = threading.RLock()
         self._wake = threading.Event()
         self._writer: threading.Thread | None = None
@@ -171,7 +171,7 @@ class SqliteIndex:
 
     def code(self, code: Digest) -> str | None:
         row = self._one("SELECT leaves FROM codes WHERE digest = ?", code)
-        return None if row is None else str(row[0])
+        return None if row is None or row[0] is None else str(row[0])
 
     def latest(self, node: str) -> tuple[int, Digest, str] | None:
         row = self._one(
@@ -222,7 +222,7 @@ class SqliteIndex:
             "ORDER BY id DESC LIMIT ?",
             (limit,),
         )
-        return [Run(*facts, json.loads(counts), json.loads(more)) for *facts, counts, more in rows]
+        return [Run(*row[:8], counts=json.loads(row[8]), facts=json.loads(row[9])) for row in rows]  # type: ignore[misc]
 
     def _one(self, statement: str, *values: Any) -> Any:
         with self._lock:
@@ -320,8 +320,13 @@ class SqliteIndex:
     def note_code(self, code: Digest, text: str) -> None:
         with self._lock:
             if code not in self._codes:
-                self._write("INSERT OR IGNORE INTO codes (digest, leaves) VALUES (?, ?)", code, text)
-                self._codes[code] = self._one("SELECT id FROM codes WHERE digest = ?", code)[0]
+                self._write(
+                    "INSERT INTO codes (digest, leaves) VALUES (?, ?) "
+                    "ON CONFLICT (digest) DO UPDATE SET leaves = excluded.leaves WHERE leaves IS NULL",
+                    code,
+                    text,
+                )
+                self._code(code)
 
     def note_stamp(self, path: str, stamp: str, digest: Digest) -> None:
         if self.writable:
@@ -360,10 +365,10 @@ class SqliteIndex:
     def _insert(self, execution: Execution, run: int, status: str) -> int:
         side = execution.side
         relies = json.dumps(execution.relies_on) if execution.relies_on else None
-        cursor = self._db.execute(
+        cursor: sqlite3.Cursor = self._db.execute(
             _INSERT_EXECUTION,
             (
-                execution.call_key, self._node(execution.node), self._codes[execution.code], run, status,
+                execution.call_key, self._node(execution.node), self._code(execution.code), run, status,
                 execution.result, execution.value, execution.arguments, execution.error, relies, execution.note,
                 side.started, side.wall, side.cpu, side.memory, side.attempt, side.executor, side.host,
                 side.process, side.log, side.bytes_out,
@@ -376,8 +381,14 @@ class SqliteIndex:
         number = self._nodes.get(name)
         if number is None:
             self._db.execute("INSERT OR IGNORE INTO nodes (name) VALUES (?)", (name,))
-            number = int(self._one("SELECT id FROM nodes WHERE name = ?", name)[0])
-            self._nodes[name] = number
+            number = self._nodes[name] = int(self._one("SELECT id FROM nodes WHERE name = ?", name)[0])
+        return number
+
+    def _code(self, code: Digest) -> int:
+        number = self._codes.get(code)
+        if number is None:
+            self._db.execute("INSERT OR IGNORE INTO codes (digest) VALUES (?)", (code,))
+            number = self._codes[code] = int(self._one("SELECT id FROM codes WHERE digest = ?", code)[0])
         return number
 
     def _link(self, recipe: Recipe, execution: int, run: int) -> None:
@@ -402,8 +413,12 @@ class SqliteIndex:
             return
         if not self.writable:
             raise ReadOnlyStoreError(f"the store at {self.path.parent} is read-only, so nothing can be recorded there")
-        if self._turns is not None:
-            self._turns.take()
+        if self._turns is None:
+            if self._closed:
+                raise StoreError(f"the store in {self.path.parent} is closed; open a session on it again")
+            self._take_up()
+        assert self._turns is not None
+        self._turns.take()
         try:
             self._db.execute("BEGIN IMMEDIATE")
         except (sqlite3.Error, StoreError) as error:
@@ -496,47 +511,59 @@ class SqliteIndex:
 
     # -- forks
 
-    def _forked(self) -> None:
-        """Leave the connection, its open group and its turn to the parent; open anew when something is asked."""
+    def _set_down(self) -> None:
+        """Close the connection, to be opened again at the next use: SQLite's must not be carried across a fork."""
         if self._closed:
             return
-        _abandoned.append(self._db)
+        try:
+            self.flush()
+        except StoreError as error:
+            self._failure = error
+        self._db.close()
+        self._db = _Unopened(self)
         if self._turns is not None:
             self._turns.close()
             self._turns = None
-        self._begin_anew()
-        self._rows = 0
-        self._runs.clear()
-        self._db = _Unopened(self)
 
-    def _reopen(self) -> sqlite3.Connection:
+    def _take_up(self) -> sqlite3.Connection:
         self._db = self._connect()
         return self._db  # type: ignore[no-any-return]
 
 
 class _Unopened:
-    """Stands for the connection of a forked child until it is used: SQLite's must not be carried across a fork."""
+    """Stands for a connection until it is used."""
 
     def __init__(self, index: SqliteIndex) -> None:
         self._index = index
 
     def execute(self, *arguments: Any) -> sqlite3.Cursor:
-        return self._index._reopen().execute(*arguments)
+        return self._index._take_up().execute(*arguments)
 
     def close(self) -> None: ...
 
 
 _opened: weakref.WeakSet[SqliteIndex] = weakref.WeakSet()
-_abandoned: list[Any] = []
-"""Connections of a parent process: closing or freeing them in a child would damage the parent's."""
+_forking: list[SqliteIndex] = []
 
 
-def _leave_to_parent() -> None:
+def _before_fork() -> None:
     for index in list(_opened):
-        index._forked()
+        index._lock.acquire()
+        _forking.append(index)
+        index._set_down()
 
 
-os.register_at_fork(after_in_child=_leave_to_parent)
+def _after_in_parent() -> None:
+    while _forking:
+        _forking.pop()._lock.release()
+
+
+def _after_in_child() -> None:
+    while _forking:
+        _forking.pop()._begin_anew()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child)
 
 
 def _open(path: Path, options: str = "") -> sqlite3.Connection:

@@ -182,7 +182,7 @@ def _sync_folder(folder: Path) -> None:
 
 def explained(error: OSError, folder: Path) -> StoreError:
     """Return what an error of the operating system means to somebody who only wanted a result kept."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) or _is_short_write(error):
         return StoreError(
             f"no space left for the store in {folder}. Free some, or point LINEAGE_STORE elsewhere; "
             "what was recorded is kept",
@@ -191,3 +191,9 @@ def explained(error: OSError, folder: Path) -> StoreError:
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return ReadOnlyStoreError(f"the store in {folder} can't be written: {error}")
     return StoreError(f"the store in {folder} can't be written: {error}")
+
+
+def _is_short_write(error: OSError) -> bool:
+    """Say whether a library that sets no error number means a full disk: polars quotes the system, numpy counts."""
+    text = str(error)
+    return error.errno is None and ("os error 28" in text or " requested and " in text)

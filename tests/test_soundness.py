@@ -1,0 +1,468 @@
+"""Ways in which a cache lies, tried end to end: each test changes one thing that could change a value and asks what ran.
+
+Projects are written to a folder and run in processes of their own, as a user's would be.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import lineage as ln
+from lineage.testing import EventLog
+
+
+class Project:
+    """A folder of modules, run with `main.py` in a new process each time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "pyproject.toml").write_text("")
+
+    def write(self, name: str, source: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(source))
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        source = (self.folder / name).read_text()
+        assert old in source
+        (self.folder / name).write_text(source.replace(old, new))
+
+    def run(self, call: str = "main.flow()", seed: str = "0") -> tuple[object, list[str]]:
+        """Return the value of `call` as JSON gives it, and what happened."""
+        code = textwrap.dedent(f"""
+            import json, sys
+            sys.path.insert(0, {str(self.folder)!r})
+            import lineage as ln, main
+            log = []
+            with ln.Session({str(self.folder / "store")!r}, on_event=lambda v, n, c: log.append(f"{{v}} {{n}}")):
+                value = ln.compute({call})
+            print(json.dumps([value, log]))
+        """)
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=self.folder,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(self.folder), "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        value, log = json.loads(done.stdout.splitlines()[-1])
+        return value, log
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    found = Project(tmp_path)
+    found.write(
+        "main.py",
+        """
+        import lineage as ln
+        from helpers import scale, LIMIT
+
+        @ln.node
+        def measure(x: int) -> int:
+            return min(scale(x), LIMIT)
+
+        @ln.node
+        def label(x: int) -> str:
+            return f"{x}!"
+
+        def flow(x: int = 3):
+            return label(measure(x))
+        """,
+    )
+    found.write(
+        "helpers.py",
+        """
+        LIMIT = 100
+        FACTOR = 2
+
+        def factor():
+            return FACTOR
+
+        def scale(x):
+            return x * factor()
+
+        def unreached(x):
+            return x + 1
+        """,
+    )
+    assert found.run() == ("6!", ["executed measure", "executed label"])
+    assert found.run() == ("6!", ["hit label"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value", "log"),
+    [
+        ("return x * factor()", "return x * factor() + 1", "7!", ["executed measure", "executed label"]),
+        ("FACTOR = 2", "FACTOR = 4", "12!", ["executed measure", "executed label"]),
+        ("return FACTOR", "return FACTOR + 1", "9!", ["executed measure", "executed label"]),
+        ("LIMIT = 100", "LIMIT = 5", "5!", ["executed measure", "executed label"]),
+        ("LIMIT = 100", "LIMIT = 50", "6!", ["executed measure", "cutoff label"]),
+        ("return x + 1", "return x + 2", "6!", ["hit label"]),
+        ("FACTOR = 2", "FACTOR = 2  # doubled", "6!", ["hit label"]),
+        ("    return FACTOR", '    """Say how much."""\n\n    return (\n        FACTOR\n    )', "6!", ["hit label"]),
+        ("def factor():\n    return FACTOR\n\ndef scale(x):\n    return x * factor()",
+         "def scale(x):\n    return x * factor()\n\ndef factor():\n    return FACTOR", "6!", ["hit label"]),
+    ],
+)  # fmt: skip
+def test_an_edit_runs_what_it_reaches_and_nothing_else(
+    project: Project, old: str, new: str, value: str, log: list[str]
+) -> None:
+    project.edit("helpers.py", old, new)
+    assert project.run() == (value, log)
+
+
+def test_going_back_to_old_code_hits_its_old_results(project: Project) -> None:
+    project.edit("helpers.py", "FACTOR = 2", "FACTOR = 4")
+    project.run()
+    project.edit("helpers.py", "FACTOR = 4", "FACTOR = 2")
+    assert project.run() == ("6!", ["hit label"])
+
+
+def test_a_module_that_moves_does_not_matter_and_one_that_is_swapped_does(project: Project) -> None:
+    project.write("other.py", (project.folder / "helpers.py").read_text())
+    project.edit("main.py", "from helpers import", "from other import")
+    assert project.run() == ("6!", ["hit label"])
+    project.edit("other.py", "FACTOR = 2", "FACTOR = 3")
+    assert project.run()[0] == "9!"
+
+
+def test_swapping_the_names_of_two_helpers_is_seen(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+
+        def one(x):
+            return x + 1
+
+        def two(x):
+            return x * 10
+
+        first, second = one, two
+
+        @ln.node
+        def both(x: int) -> list[int]:
+            return [first(x), second(x)]
+
+        def flow():
+            return both(3)
+        """,
+    )
+    assert project.run()[0] == [4, 30]
+    project.edit("main.py", "first, second = one, two", "first, second = two, one")
+    assert project.run() == ([30, 4], ["executed both"])
+
+
+def test_a_value_carries_the_code_of_its_class(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import attrs
+        import lineage as ln
+        from shapes import Square
+
+        @ln.node
+        def area(shape: object) -> int:
+            return shape.area()
+
+        def flow():
+            return area(Square(3))
+        """,
+    )
+    project.write(
+        "shapes.py",
+        """
+        import attrs
+
+        @attrs.frozen
+        class Square:
+            side: int
+
+            def area(self):
+                return self.side ** 2
+        """,
+    )
+    assert project.run()[0] == 9
+    project.edit("shapes.py", "** 2", "** 2 + 1")
+    assert project.run() == (10, ["executed area"])
+
+
+def test_a_stored_instance_of_an_edited_class_is_a_miss(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+        from shapes import Square, make
+
+        @ln.node(version="1")
+        def square(side: int) -> object:
+            return make(side)
+
+        @ln.node
+        def area(shape: object) -> int:
+            return shape.area()
+
+        def flow(extra: int = 0):
+            return [area(square(3)), extra]
+        """,
+    )
+    project.write(
+        "shapes.py",
+        """
+        class Square:
+            def __init__(self, side):
+                self.side = side
+
+            def area(self):
+                return self.side ** 2
+
+        def make(side):
+            return Square(side)
+        """,
+    )
+    assert project.run()[0] == [9, 0]
+    project.edit("shapes.py", "return self.side ** 2", "return self.side ** 3")
+    project.edit("main.py", "return shape.area()", "return shape.area() + 0 * len(str(shape))")
+    assert project.run()[0] == [27, 0]
+
+
+def test_a_node_reached_only_through_a_value_counts_below_a_dynamic_node(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+        import steps
+
+        @ln.dynamic
+        def choose(name: str) -> int:
+            return steps.ALL[name](1)
+
+        @ln.node
+        def show(x: int) -> str:
+            return str(x)
+
+        def flow():
+            return show(choose("inc"))
+        """,
+    )
+    project.write(
+        "steps.py",
+        """
+        import lineage as ln
+
+        @ln.node
+        def inc(x: int) -> int:
+            return x + 1
+
+        ALL = {"inc": inc}
+        """,
+    )
+    assert project.run()[0] == "2"
+    assert project.run() == ("2", ["hit show"])
+    project.edit("steps.py", "return x + 1", "return x + 5")
+    assert project.run()[0] == "6"
+
+
+def test_a_changed_default_is_a_new_key_and_a_spelled_out_one_is_not(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+
+        @ln.node
+        def power(x: int, n: int = 2) -> int:
+            return x ** n
+
+        def flow(*args, **kwargs):
+            return power(3, *args, **kwargs)
+        """,
+    )
+    assert project.run() == (9, ["executed power"])
+    assert project.run("main.flow(2)") == (9, ["hit power"])
+    assert project.run("main.flow(n=2)") == (9, ["hit power"])
+    project.edit("main.py", "n: int = 2", "n: int = 3")
+    assert project.run()[0] == 27
+
+
+def test_a_closure_and_a_partial_count_by_what_they_hold(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import functools
+        import lineage as ln
+
+        def adder(n):
+            def add(x):
+                return x + n
+            return add
+
+        ADD = adder(1)
+        TIMES = functools.partial(lambda factor, x: factor * x, 2)
+
+        @ln.node
+        def both(x: int) -> list[int]:
+            return [ADD(x), TIMES(x)]
+
+        def flow():
+            return both(5)
+        """,
+    )
+    assert project.run()[0] == [6, 10]
+    project.edit("main.py", "adder(1)", "adder(2)")
+    assert project.run()[0] == [7, 10]
+    project.edit("main.py", "factor * x, 2)", "factor * x, 3)")
+    assert project.run()[0] == [7, 15]
+
+
+def test_a_base_class_a_method_and_a_class_attribute_count(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+
+        class Base:
+            start = 1
+
+            def begin(self):
+                return self.start
+
+        class Counter(Base):
+            def count(self, x):
+                return self.begin() + x
+
+        @ln.node
+        def counted(x: int) -> int:
+            return Counter().count(x)
+
+        def flow():
+            return counted(1)
+        """,
+    )
+    assert project.run()[0] == 2
+    project.edit("main.py", "return self.start", "return self.start * 10")
+    assert project.run()[0] == 11
+    project.edit("main.py", "start = 1", "start = 2")
+    assert project.run()[0] == 21
+
+
+def test_an_undeclared_clock_is_refused_by_name(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import time
+        import lineage as ln
+
+        @ln.node
+        def now() -> float:
+            return time.time()
+
+        def flow():
+            return now()
+        """,
+    )
+    with pytest.raises(AssertionError, match=r"time\.time"):
+        project.run()
+
+
+def test_equal_sets_are_one_argument_whatever_the_hash_seed(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+
+        @ln.node
+        def size(xs: set[str]) -> int:
+            return len(xs)
+
+        def flow():
+            return size({"a", "b", "c", "d", "e"})
+        """,
+    )
+    assert project.run(seed="1") == (5, ["executed size"])
+    for seed in ("2", "3", "random"):
+        assert project.run(seed=seed) == (5, ["hit size"])
+
+
+# -- tables, in this process
+
+
+def test_a_lazy_result_holds_rows_and_no_pointer_to_a_file(session: ln.Session, tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pl.DataFrame({"a": [1, 2]}).write_parquet(path)
+
+    @ln.node
+    def scan(file: ln.File) -> pl.LazyFrame:
+        return pl.scan_parquet(file.path)
+
+    handle = ln.materialize(scan(ln.File(path)))
+    pl.DataFrame({"a": [7, 8, 9]}).write_parquet(path)
+    assert handle.value.collect()["a"].to_list() == [1, 2]
+
+
+def test_one_digest_made_by_two_calls_keeps_two_origins(session: ln.Session) -> None:
+    @ln.node
+    def yes(x: int) -> bool:
+        return x > 0
+
+    @ln.node
+    def also(x: int) -> bool:
+        return x > 1
+
+    first, second = ln.materialize(yes(5), also(5))
+    assert first.digest == second.digest
+    assert (first.origin.node, second.origin.node) == ("yes", "also")  # type: ignore[union-attr]
+
+
+def test_a_lost_result_that_comes_out_different_is_a_new_generation(
+    session: ln.Session, log: EventLog, tmp_path: Path
+) -> None:
+    source = tmp_path / "n"
+    source.write_text("1")
+
+    @ln.node(version="1")
+    def table() -> pl.DataFrame:
+        return pl.DataFrame({"n": [int(source.read_text())]})
+
+    @ln.node(version="1")
+    def first(t: pl.DataFrame) -> int:
+        return int(t["n"][0])
+
+    made = table()
+    assert ln.compute(first(made)) == 1
+    for path in (session.root / "objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    source.write_text("2")
+    with pytest.warns(RuntimeWarning, match="not deterministic"):
+        value, again = ln.compute(table(), first(table()))
+    assert value["n"].to_list() == [2]
+    assert again == 2
+
+
+def test_a_request_never_mixes_two_generations(session: ln.Session, tmp_path: Path) -> None:
+    source = tmp_path / "n"
+    source.write_text("1")
+
+    @ln.node(version="1")
+    def read() -> int:
+        return int(source.read_text())
+
+    @ln.node(version="1")
+    def inc(x: int) -> int:
+        return x + 1
+
+    assert ln.compute(inc(inc(read())), read()) == (3, 1)
+    source.write_text("10")
+    assert ln.compute(inc(inc(read())), read(), refresh=[read]) == (12, 10)
+    assert ln.compute(inc(inc(read())), inc(read()), read()) == (12, 11, 10)
