@@ -100,9 +100,7 @@ def render(items: tuple[Item, ...], index: int, cosmetic: bool) -> str:
         case "constant":
             return f"i{index} = {item.meaning}\n"
         case "class":
-            return f"class i{index}:\n{doc}    k = {item.meaning}\n    def go(self):\n" + indented(
-                body
-            )
+            return f"class i{index}:\n{doc}    k = {item.meaning}\n    def go(self):\n" + indented(body)
         case "closure":
             inner = f"    def inner():\n        return (k, {', '.join(uses)})\n    return inner\n"
             return f"def m{index}(k):\n{inner}i{index} = m{index}({item.meaning})\n"

@@ -7,6 +7,7 @@ seconds. A request is a line of JSON; so is the answer.
 from __future__ import annotations
 
 import copyreg
+import importlib
 import json
 import os
 import signal
@@ -91,14 +92,15 @@ EXPECTED = Report(500 + 500 + 11_000, sum(range(500)) * 2.0 * 20)
 class Steps:
     """Counts the steps of a write, and dies before the one that it is told to."""
 
-    def __init__(self, fatal: int) -> None:
+    def __init__(self, fatal: int, fatal_name: str) -> None:
         self.fatal = fatal
+        self.fatal_name = fatal_name
         self.names: list[str] = []
         self.process = os.getpid()
 
     def step(self, name: str) -> None:
         self.names.append(name)
-        if len(self.names) == self.fatal:
+        if len(self.names) == self.fatal or name == self.fatal_name:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -139,10 +141,10 @@ class _Counted:
         self._steps.around("close", self._connection.close)()
 
 
-def run(store: str, *, die_at: int = 0, count: bool = False) -> dict[str, Any]:
-    """Compute everything in `store` and say what happened. With `die_at`, die before that step."""
-    steps = Steps(die_at)
-    if die_at or count:
+def run(store: str, *, die_at: int = 0, die_on: str = "", count: bool = False) -> dict[str, Any]:
+    """Compute everything in `store` and say what happened. With `die_at` or `die_on`, die at that step."""
+    steps = Steps(die_at, die_on)
+    if die_at or die_on or count:
         steps.install()
     events: list[tuple[str, str]] = []
     with ln.Session(store, verify="always", on_event=lambda verdict, node, _: events.append((verdict, node))) as session:
@@ -215,11 +217,21 @@ def answer(request: dict[str, Any]) -> None:
     print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-if __name__ == "__main__":
+def main() -> None:
     if len(sys.argv) > 1:
         asked = json.loads(sys.argv[1])
         print(json.dumps(REQUESTS[asked.pop("do")](**asked)))
-    else:
-        print("ready", flush=True)
-        for line in sys.stdin:
-            answer(json.loads(line))
+        return
+    # Loaded at first use otherwise, by every child again.
+    for name in ("pandas", "typeguard", "threadpoolctl", "beartype.door", "polars.lazyframe", "numpy.random"):
+        importlib.import_module(name)
+    for found in (table, array, model, folder, long_list, report):
+        found.code_digest()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        answer(json.loads(line))
+
+
+if __name__ == "__main__":
+    # As a module of its own, so that keys are those of the tests.
+    importlib.import_module("fault_pipeline").main()

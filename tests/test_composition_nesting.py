@@ -170,7 +170,6 @@ class Mapped(dict[str, Any]): ...
 class Bag(set[Any]): ...
 
 
-# Three of them fail in lineage/codecs/freeze.py, for the same reason as the test below: they say "contains itself".
 @pytest.mark.parametrize(
     "wrap", [lambda c: Stack([c]), lambda c: Mapped(a=c), lambda c: Bag({c}), lambda c: [Stack([c])]]
 )
@@ -184,7 +183,7 @@ class Plain:
         self.x = x
 
 
-# Fails in lineage/codecs/freeze.py: `_Walk.tree` asks values with a `__dict__` for no rule, its own `_Named` among them.
+# Failed once: the walk asked values with a `__dict__` for no rule, its own markers among them.
 def test_an_instance_of_a_plain_class_is_an_argument(session: ln.Session, log: EventLog) -> None:
     @ln.node
     def held(x: Plain) -> int:

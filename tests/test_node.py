@@ -168,10 +168,12 @@ def test_a_wrapped_function_is_a_node(session: ln.Session) -> None:
 def test_an_lru_cached_function_is_a_node(session: ln.Session) -> None:
     @ln.node
     @functools.lru_cache
-    def slow(x: int) -> int:
+    def slow(x: int, y: Missing | None = None) -> int:  # type: ignore[name-defined]  # noqa: F821
         return x + 1
 
     assert ln.compute(slow(3)) == 4
+    with pytest.raises(WiringError):
+        slow("3")
 
 
 def test_an_async_function_is_refused_with_a_reason() -> None:
@@ -460,11 +462,11 @@ def test_the_plain_function_may_be_called_inside_a_node(session: ln.Session) -> 
     assert ln.compute(outer(1)) == 2
 
 
-def _script(tmp_path: Path, text: str) -> subprocess.CompletedProcess[str]:
+def _script(tmp_path: Path, text: str, *options: str) -> subprocess.CompletedProcess[str]:
     path = tmp_path / "script.py"
     path.write_text(textwrap.dedent(text))
     return subprocess.run(
-        [sys.executable, str(path)],
+        [sys.executable, str(path), *options],
         capture_output=True,
         text=True,
         cwd=tmp_path,
@@ -550,3 +552,33 @@ def test_a_script_that_failed_hears_of_its_failure_only(tmp_path: Path) -> None:
     result = _script(tmp_path, _BUILD + "1 / 0")
     assert "ZeroDivisionError" in result.stderr
     assert "lineage:" not in result.stderr
+
+
+# -- the command line
+
+
+_REPORT = """
+    import lineage as ln
+
+    @ln.node
+    def double(x: int) -> int:
+        return 2 * x
+
+    def report(n: int = 3) -> int:
+        return double(n)
+
+    if __name__ == "__main__":
+        ln.main(report)
+"""
+
+
+@pytest.mark.slow
+def test_main_runs_a_composing_function_with_its_parameters_as_options(tmp_path: Path) -> None:
+    def run(*options: str) -> tuple[int, str]:
+        found = _script(tmp_path, _REPORT, *options)
+        return found.returncode, found.stdout
+
+    assert run() == (0, "6\n")
+    assert run("--n", "5") == (0, "10\n")
+    assert run("--n", "7", "--plan") == (0, "Plan: 1 execute\n  execute   double(x=7)   (argument x: 5 → 7)\n")
+    assert run("--n", "x")[0] == run("--m", "3")[0] == 2

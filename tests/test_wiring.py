@@ -103,7 +103,8 @@ FITS: list[tuple[Any, Any]] = [
     *[(list[int], Sequence[int]), (list[int], Iterable[float]), (dict[str, int], Mapping[str, int])],
     *[(set[int], abc.Collection[int]), (frozenset[int], abc.Set[int]), (list[int], abc.Sized), (str, abc.Hashable)],
     *[(str, Sequence[str]), (str, Iterable[str]), (tuple[int, ...], Sequence[int]), (Pair, Sequence[Any])],
-    (abc.Iterator[int], Iterable[int]),
+    *[(abc.Iterator[int], Iterable[int]), (abc.Iterator[int], Iterable[float])],
+    (abc.Iterator[Annotated[int, "one"]], Iterable[Annotated[int, "other"]]),
     # bare generics and open types
     *[(list, list[int]), (list[int], list), (dict[str, int], dict), (Box[int], Box), (Box, Box[int])],
     *[(list[Any], list[int]), (list[int], list[Any]), (T, int), (int, T), (list[T], list[int])],  # type: ignore[valid-type]
@@ -242,6 +243,12 @@ def test_the_message_names_both_ends() -> None:
 def test_a_literal_is_named_with_its_type() -> None:
     with pytest.raises(WiringError, match=r"number\(\): parameter `x: int` was given 'a' \(str\): "):
         number("a")  # type: ignore[arg-type]
+
+
+def test_a_literal_that_fitted_says_nothing_of_others_of_its_type() -> None:
+    lived(WithX(1), "a")
+    with pytest.raises(WiringError, match=r"parameter `y: Literal\['a', 'b'\]` was given 'c'"):
+        lived(WithX(1), "c")  # type: ignore[arg-type]
 
 
 def test_what_may_be_none_says_so() -> None:

@@ -22,9 +22,10 @@ from lineage.files import File, files
 from lineage.node import Node, dynamic, node, sink
 from lineage.options import Approx, Resources, Retry
 from lineage.outcomes import Failed, Ok
+from lineage.plans import Plan
 from lineage.running import current, scratch, span
 from lineage.schema import Schema
-from lineage.session import Plan, Session, configure
+from lineage.session import Session, configure
 from lineage.signatures import Unhashed
 
 __all__ = [

@@ -9,7 +9,8 @@ from lineage.codecs.base import Codec
 from lineage.datasets import Dataset
 from lineage.identity import codecs
 from lineage.node import Node
-from lineage.session import Plan, current_session
+from lineage.plans import Plan
+from lineage.session import current_session
 
 __all__ = ["compute", "dataset", "forget", "main", "materialize", "plan", "register", "show", "tag"]
 

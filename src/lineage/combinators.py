@@ -129,7 +129,7 @@ def attempt(fn: Any) -> Any:
     ... def invert(x: float) -> float:
     ...     return 1 / x
     >>> attempt(invert)(0.0)
-    <attempt(invert(x=0.0)) -> Any, not computed>
+    <attempt(invert(x=0.0)) -> Ok[float] | Failed, not computed>
     """
     if isinstance(fn, Lazy):
         return Attempt(fn)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from lineage.content.tree import Branch, Hole, Tree, holes
 from lineage.errors import CompositionError, LazyValueError
 from lineage.outcomes import Failed, Ok
-from lineage.signatures import field_hint, is_mapping, item_hint, known_length
+from lineage.signatures import field_hint, is_mapping, item_hint, known_length, split_annotated, type_text
 
 if TYPE_CHECKING:
     from lineage.node import Node
@@ -190,11 +190,7 @@ def type_name(hint: Any) -> str:
     >>> type_name(list[int]), type_name(dict)
     ('list[int]', 'dict')
     """
-    if hint is Any:
-        return "Any"
-    if isinstance(hint, type) and not getattr(hint, "__args__", None):
-        return hint.__qualname__
-    return str(hint).replace("typing.", "")
+    return type_text(split_annotated(hint)[0])
 
 
 def result_hint(lazy: Hole) -> Any:

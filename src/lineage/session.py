@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import os
 import platform
-import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from pathlib import Path
 from typing import Any, TypeVar
-
-from attrs import frozen
 
 from lineage import capture
 from lineage.codecs.plain import find_by_name
@@ -33,19 +29,20 @@ from lineage.errors import (
 from lineage.executors.base import Executor
 from lineage.executors.serial import Serial
 from lineage.files import Fingerprints
+from lineage.git import GitState
 from lineage.graph import Call, Pinned, result_hint, shown
 from lineage.identity import freezer, identify
 from lineage.node import Node
-from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, call_key
+from lineage.planning import FAILED, HIT, NEEDED, Graph, Step
+from lineage.plans import Plan, planned
 from lineage.progress import Progress
-from lineage.reasons import reason
 from lineage.records import Record
 from lineage.running import inside
 from lineage.settings import fixed_settings
 from lineage.storage.objects import Verify
 from lineage.storage.store import Store
 
-__all__ = ["Plan", "PlannedCall", "Session", "configure", "current_session", "default_store"]
+__all__ = ["Session", "configure", "current_session", "default_store"]
 
 T = TypeVar("T")
 
@@ -54,48 +51,6 @@ _REPAIRS = 3
 
 state = {"asked": 0}
 """How often this process asked for a result or a plan, for the reminder at exit."""
-
-
-@frozen
-class PlannedCall:
-    """One call of a plan: its text, `hit`, `unchanged` (equal inputs met this code before) or `execute`, and why."""
-
-    call: str
-    node: str
-    verdict: str
-    reason: str
-
-
-class Plan:
-    """What materialising would do, call by call, inputs first. Iterate over it, or print it."""
-
-    def __init__(self, calls: list[PlannedCall], below: int) -> None:
-        self.calls = calls
-        self.below = below
-
-    def __iter__(self) -> Iterator[PlannedCall]:
-        return iter(self.calls)
-
-    def __len__(self) -> int:
-        return len(self.calls)
-
-    def counts(self) -> dict[str, int]:
-        """Return how many calls there are of each verdict."""
-        found: dict[str, int] = {}
-        for call in self.calls:
-            found[call.verdict] = found.get(call.verdict, 0) + 1
-        return found
-
-    def __repr__(self) -> str:
-        counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items()) or "nothing to do"
-        lines = [f"Plan: {counts}"]
-        for call in self.calls[:40]:
-            lines.append(f"  {call.verdict:<9} {call.call}" + (f"   ({call.reason})" if call.reason else ""))
-        if len(self.calls) > 40:
-            lines.append(f"  … and {len(self.calls) - 40} more")
-        if self.below:
-            lines.append(f"  ({self.below} calls below hits need no look)")
-        return "\n".join(lines)
 
 
 class Session:
@@ -192,19 +147,7 @@ class Session:
         """Return what materialising `values` would do, and why. Runs nothing."""
         state["asked"] += 1
         graph = self._graph(self._frozen(list(values)), refresh)
-        calls = [self._planned(graph, step) for step in graph.order if step.is_call and step.state in (HIT, NEEDED)]
-        below = sum(1 for step in graph.order if step.is_call and step.state not in (HIT, NEEDED))
-        return Plan(calls, below)
-
-    def _planned(self, graph: Graph, step: Step) -> PlannedCall:
-        text = shown(step.hole)
-        if step.state == HIT:
-            return PlannedCall(text, step.node.name, "hit", "")
-        if not step.forced and all(graph.complete(made_from) for made_from in step.inputs):
-            record = self.store.index.by_call([call_key(graph, step)])
-            if record:
-                return PlannedCall(text, step.node.name, "unchanged", "equal inputs met this code before")
-        return PlannedCall(text, step.node.name, "execute", reason(graph, step))
+        return planned(graph)
 
     def _frozen(self, value: Any) -> Tree:
         running = inside.get()
@@ -265,7 +208,7 @@ class Session:
         progress = Progress(self.progress, graph)
         engine = Engine(self.store, graph, run, self._executor_of(executor), self._teller(counts, progress))
         status = "interrupted"
-        git = _Git() if work else None
+        git = GitState() if work else None
         try:
             self._tell_hits(graph, counts, engine.tell)
             if work:
@@ -453,31 +396,6 @@ class _Reliance:
             except Exception:
                 self._current[pair] = False
         return self._current[pair]
-
-
-class _Git:
-    """The commit of the working folder and whether it has changes, asked in the background."""
-
-    def __init__(self) -> None:
-        try:
-            self._process: subprocess.Popen[str] | None = subprocess.Popen(
-                ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            )  # fmt: skip
-        except OSError:
-            self._process = None
-
-    def facts(self) -> dict[str, Any]:
-        if self._process is None:
-            return {}
-        with contextlib.suppress(subprocess.SubprocessError, OSError):
-            out, _ = self._process.communicate(timeout=5)
-            lines = out.splitlines()
-            commit = next((line.split()[-1] for line in lines if line.startswith("# branch.oid")), None)
-            return {"git": commit, "dirty": any(not line.startswith("#") for line in lines)}
-        self._process.kill()
-        self._process.wait()
-        return {}
 
 
 def _origins(graph: Graph, tree: Tree) -> list[Step]:

@@ -192,21 +192,25 @@ def type_text(hint: Any) -> str:
     """Return a type as text that is the same in every process and module: names, arguments and schemas.
 
     >>> type_text(dict[str, list[int] | None])
-    'dict[str, Union[list[int], NoneType]]'
+    'dict[str, list[int] | None]'
     """
     plain, marks = split_annotated(hint)
     schemas = [repr(mark) for mark in marks if type(mark).__name__ == "Schema"]
     args, origin = typing.get_args(plain), typing.get_origin(plain)
     if schemas:
         return f"Annotated[{type_text(plain)}, {', '.join(schemas)}]"
+    if plain is Ellipsis:
+        return "..."
+    if plain is type(None):
+        return "None"
     if isinstance(plain, list):
         return f"[{', '.join(map(type_text, plain))}]"
     if origin is typing.Literal:
         return f"Literal{list(args)!r}"
     if origin in (typing.Union, types.UnionType):
-        return f"Union[{', '.join(map(type_text, args))}]"
+        return " | ".join(map(type_text, args))
     name = getattr(origin or plain, "__qualname__", None) or getattr(plain, "__name__", None) or repr(plain)
-    return f"{name}[{', '.join(map(type_text, args))}]" if origin is not None else str(name)
+    return f"{name}[{', '.join(map(type_text, args)) or '()'}]" if origin and (args or origin is tuple) else str(name)
 
 
 # -- fields and items of results

@@ -368,7 +368,7 @@ def _mismatch(value: Any, hint: Any) -> str | None:
                 value,
                 hint,
                 forward_ref_policy=ForwardRefPolicy.IGNORE,
-                
+                collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS,
             )
     except TypeCheckError as error:
         return str(error)

@@ -58,7 +58,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def load(self, source: str, **others: str) -> ModuleType:
+    def load(self, source: str, **others: str) -> Any:
         """Write `source` as a module, `others` as modules beside it by name, and import the first.
 
         Every call makes a package in a folder of its own; "PKG" in a source stands for its name.

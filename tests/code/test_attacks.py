@@ -504,6 +504,10 @@ def test_what_is_reached_in_odd_ways_is_reached(project: Project, how: str) -> N
 
 
 CHANGED: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "a closure's cell": (
+        "def make(k):\n    return lambda: k\nnode = make(1)",
+        lambda m: setattr(m.node.__closure__[0], "cell_contents", 2),
+    ),
     "monkeypatch helper module attr": (
         "from PKG import h\ndef node(x): return h.f(x)",
         lambda m: setattr(m.h, "f", lambda x: 5),

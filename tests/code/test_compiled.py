@@ -53,6 +53,15 @@ def test_what_was_compiled_under_other_globals_is_compiled_anew(project: Project
 
 
 @pytest.mark.slow
+def test_declared_signatures_are_compiled_anew(project: Project) -> None:
+    module = project.load(SOURCE.replace("@numba.njit\n", "@numba.njit('int64(int64)')\n"))
+    module.K = 10
+    assert module.node(1) == 2
+    look(module.node)
+    assert module.node(1) == 11
+
+
+@pytest.mark.slow
 def test_a_compiled_function_that_is_an_argument_is_compiled_anew(project: Project) -> None:
     module = project.load(SOURCE)
     before = identify(module.outer, digest_constant=digest_plain)

@@ -195,8 +195,8 @@ CHANGES = {
         "def g(): return 1\nT = [g]\ndef node(): return T[0].__name__",
     ),
     "an attribute of a function": (
-        "def f(): return 1\nf.table = {1: 2}\ndef node(): return f.table",
-        "def f(): return 1\nf.table = {1: 3}\ndef node(): return f.table",
+        "def d(f):\n    f.table = {1: 2}\n    return f\n@d\ndef f(): return 1\ndef node(): return f.table",
+        "def d(f):\n    f.table = {1: 3}\n    return f\n@d\ndef f(): return 1\ndef node(): return f.table",
     ),
     "a registered handler": (
         "import functools\n@functools.singledispatch\ndef h(x): return 0\n@h.register\n"
@@ -278,7 +278,7 @@ CHANGES = {
     ),
     "the type of a field of a class in a body": (
         "import dataclasses\nfrom typing import ClassVar\ndef node(v=ClassVar):\n"
-        "    @dataclasses.dataclass\n    class T:\n        x: int = 1\n    return T()",
+        "    @dataclasses.dataclass\n    class T:\n        x: 'int' = 1\n    return T()",
         "import dataclasses\nfrom typing import ClassVar\ndef node(v=ClassVar):\n"
         "    @dataclasses.dataclass\n    class T:\n        x: 'ClassVar[int]' = 1\n    return T()",
     ),
@@ -287,8 +287,8 @@ CHANGES = {
         "def f(): return 1\ndef g(): return 2\ndef node(a=g, b=f): return f(), g(), a() - b()",
     ),
     "a name given to a function at run time": (
-        "def f(): return 1\ndef node(): return f.__name__",
-        "def f(): return 1\nf.__name__ = 'g'\ndef node(): return f.__name__",
+        "def d(f):\n    return f\n@d\ndef f(): return 1\ndef node(): return f.__name__",
+        "def d(f):\n    f.__name__ = 'g'\n    return f\n@d\ndef f(): return 1\ndef node(): return f.__name__",
     ),
     "what is found by __wrapped__ only": (
         "import inspect\ndef d(f):\n    def w(x): return inspect.unwrap(w)(x)\n"
@@ -311,6 +311,16 @@ CHANGES = {
         "    return C.m.f(x) === def f(x): return x",
         "from PKG import helpers\ndef node(x):\n    class C:\n        m = helpers\n"
         "    return C.m.f(x) === def f(x): return -x",
+    ),
+    "an attribute of a function in a list": (
+        "def d(f):\n    f.weight = 1\n    return f\n@d\ndef f(): return 1\n"
+        "T = [f]\ndef node(): return [f.weight for f in T]",
+        "def d(f):\n    f.weight = 2\n    return f\n@d\ndef f(): return 1\n"
+        "T = [f]\ndef node(): return [f.weight for f in T]",
+    ),
+    "a docstring that is read": (
+        "def f():\n    'a'\ndef node(): return f.__doc__",
+        "def f():\n    'b'\ndef node(): return f.__doc__",
     ),
     "a default of a nested function": (
         "def node():\n    def f(x=1): return x\n    return f()",

@@ -162,9 +162,13 @@ class T:
     tags = frozenset({"x", "y"})
 def f(x, tags=frozenset({"p", "q", "r"})):
     return x in {"u", "v", "w"}
+# so that functions lie, and sets of them are ordered, differently in each process
 def a(): return 1
+padding_0 = [lambda: 0 for _ in range(hash("a") % 97)]
 def b(): return 2
+padding_1 = [lambda: 0 for _ in range(hash("b") % 97)]
 def c(): return 3
+padding_2 = [lambda: 0 for _ in range(hash("c") % 97)]
 def d(): return 4
 HANDLERS = {a, b, c, d}
 class Other: pass

@@ -36,14 +36,17 @@ def refresh_compiled(dispatchers: Iterable[tuple[Any, Digest]]) -> list[str]:
     for dispatcher, _ in changed:
         dispatcher._make_finalizer()()
         dispatcher._reset_overloads()
-    for dispatcher, signatures in changed:
-        closed = not dispatcher._can_compile
+    # those with declared signatures compile now, and call one another; others compile when called
+    closed = [(dispatcher, kept) for dispatcher, kept in changed if not dispatcher._can_compile]
+    for dispatcher, _ in closed:
         dispatcher._can_compile = True
-        try:
+    try:
+        for dispatcher, signatures in closed:
             for signature in signatures:
                 dispatcher.compile(tuple(signature))
-        finally:
-            dispatcher._can_compile = not closed
+    finally:
+        for dispatcher, _ in closed:
+            dispatcher._can_compile = False
     return [dispatcher.py_func.__qualname__ for dispatcher, _ in changed]
 
 

@@ -45,6 +45,10 @@ def _function(walk: Walk, label: str, fn: FunctionType) -> Digest:
     wrapped = fn.__dict__.get("__wrapped__")
     if wrapped is not None:  # a decorator may keep what it wraps where no name leads to it
         bindings += [b"__wrapped__", walk.item(wrapped, label, "__wrapped__", tolerant=True)]
+    walk.guards.members(vars(fn))
+    for key, value in sorted(vars(fn).items()):
+        if key != "__wrapped__":  # what holds the function may read its attributes
+            bindings += [key.encode(), walk.item(value, label, key, tolerant=True)]
     defaults = _defaults(walk, label, fn)
     return digest_of("function", own, name, *bindings, b"defaults", *defaults)
 

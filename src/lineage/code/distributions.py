@@ -13,7 +13,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -261,12 +260,11 @@ def _remember(file: Path, key: str, found: list[Distribution]) -> None:
         "key": key,
         "distributions": [attrs.astuple(distribution) for distribution in found],
     }
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     with contextlib.suppress(OSError):  # only a cache: a read-only home is no reason to fail
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent)
         try:
-            with os.fdopen(handle, "w") as stream:
-                json.dump(content, stream)
+            temporary.write_text(json.dumps(content))
             os.replace(temporary, file)
         except OSError:
-            os.unlink(temporary)
+            temporary.unlink(missing_ok=True)

@@ -189,8 +189,9 @@ def _generic(value: Any) -> Parts:
 
 def _type_variable(value: Any) -> Parts:
     items: tuple[tuple[str, object], ...] = (("name", value.__name__),)
-    if hasattr(value, "__supertype__"):
-        items = (*items, ("of", value.__supertype__))
+    for attribute in ("__supertype__", "__value__"):
+        if hasattr(value, attribute):
+            items = (*items, ("of", getattr(value, attribute)))
     return Parts("type", value.__name__, items)
 
 
@@ -213,4 +214,5 @@ _KINDS: tuple[tuple[Any, Callable[[Any], Parts | None]], ...] = (
     (types.BuiltinMethodType, _bound_builtin),
     (_GENERICS, _generic),
     ((typing.TypeVar, typing.ParamSpec, typing.TypeVarTuple, typing.NewType), _type_variable),
+    (getattr(typing, "TypeAliasType", ()), _type_variable),  # from Python 3.12
 )

@@ -17,6 +17,7 @@ from typing import Any
 
 import attrs
 
+from lineage.code.facts import fact
 from lineage.code.guards import MISSING, Guards, cell_contents
 from lineage.code.origin import (
     Origin,
@@ -91,8 +92,7 @@ class Resolver:
     @classmethod
     def of(cls, fn: FunctionType, guards: Guards) -> Resolver:
         cells = dict(zip(fn.__code__.co_freevars, fn.__closure__ or (), strict=True))
-        built_in: Any = fn.__builtins__  # type: ignore[attr-defined]
-        return cls(fn.__globals__, built_in, cells, guards)
+        return cls(fn.__globals__, fact(fn, "__builtins__"), cells, guards)
 
     @classmethod
     def of_module(cls, module: ModuleType, guards: Guards) -> Resolver:
@@ -158,6 +158,8 @@ class Resolver:
             return self.foreign_attribute(base, name, text)
         if isinstance(value, ModuleType):
             return self.module_attribute(base, value, name, text, submodules)
+        if name == "__doc__" and isinstance(value, FunctionType | type):
+            return Found(text, value.__doc__, None, (id(value), name))  # text that is read is data
         if isinstance(value, FunctionType) and name in vars(value):
             members = vars(value)
             self.guards.name(members, name, members[name])

@@ -298,7 +298,8 @@ def _read_arrow(files: Mapping[str, Path], notes: Mapping[str, Any]) -> Any:
     import pyarrow.parquet as pq
 
     if not notes.get("arrow"):
-        return _plain_arrow(pa.table(_read_polars(files, notes)))
+        # Not pa.table(frame), which imports pandas to see whether it is one of its frames.
+        return _plain_arrow(pa.RecordBatchReader.from_stream(_read_polars(files, notes)).read_all())
     if "table.parquet" in files:
         # Read as one file, not as a data set, which takes dots in names for paths and guesses partitions.
         with pq.ParquetFile(files["table.parquet"]) as file:

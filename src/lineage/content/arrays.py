@@ -245,9 +245,7 @@ def _utf8(text: str) -> bytes:
 def _dtype_name(dtype: np.dtype[Any]) -> str:
     """Return a text that no other dtype has. Where fields stand in memory is not part of it."""
     if type(dtype).__module__ != "numpy.dtypes":
-        raise UnstableIdentityError(
-            f"no digest for dtype {dtype}: it is not one of numpy's own", dtype=str(dtype)
-        )
+        raise UnstableIdentityError(f"no digest for dtype {dtype}: it is not one of numpy's own", dtype=str(dtype))
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return f"{_dtype_name(base)}{list(shape)}"
@@ -262,9 +260,7 @@ def _dtype_name(dtype: np.dtype[Any]) -> str:
 
 def _void_name(dtype: np.dtype[Any]) -> str:
     if dtype.type not in (np.void, np.record):
-        raise UnstableIdentityError(
-            f"no digest for dtype {dtype} of {dtype.type.__name__}", dtype=str(dtype)
-        )
+        raise UnstableIdentityError(f"no digest for dtype {dtype} of {dtype.type.__name__}", dtype=str(dtype))
     prefix = "record" if dtype.type is np.record else ""
     if dtype.names is None:
         return prefix + dtype.str

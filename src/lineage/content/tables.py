@@ -12,9 +12,6 @@ are fed only what a valid parent holds.
 
 from __future__ import annotations
 
-import ctypes
-import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -25,6 +22,18 @@ import pyarrow as pa
 from blake3 import blake3
 
 from lineage.content.arrays import BLOCK_ROWS, in_threads, one_nan
+from lineage.content.table_types import (
+    exported,
+    field_type_name,
+    is_bytes,
+    is_bytes_view,
+    is_large,
+    is_list,
+    is_list_view,
+    is_text,
+    polars_type_name,
+    type_name,
+)
 from lineage.digest import Digest, digest_of
 from lineage.errors import UnstableIdentityError
 
@@ -65,7 +74,7 @@ def digest_table(table: pa.Table) -> TableDigest:
     """
     names = [field.name for field in table.schema]
     _refuse_twins(names)
-    types = {field.name: _of_column(field.name, _field_type_name, field) for field in table.schema}
+    types = {field.name: _of_column(field.name, field_type_name, field) for field in table.schema}
     return _digest(table, types)
 
 
@@ -79,11 +88,11 @@ def digest_polars(frame: pl.DataFrame) -> TableDigest:
     Raises:
         UnstableIdentityError: a column holds Python objects.
     """
-    exported = {n: _of_column(n, _exported, dtype) for n, dtype in frame.schema.items()}
-    changed = {name: dtype for name, dtype in exported.items() if dtype != frame.schema[name]}
+    plain = {n: _of_column(n, exported, dtype) for n, dtype in frame.schema.items()}
+    changed = {name: dtype for name, dtype in plain.items() if dtype != frame.schema[name]}
     table = pa.table(frame.with_columns(frame[n].cast(dtype) for n, dtype in changed.items()))
     types = {
-        name: _of_column(name, _polars_type_name, dtype, table.schema.field(name).type)
+        name: _of_column(name, polars_type_name, dtype, table.schema.field(name).type)
         for name, dtype in frame.schema.items()
     }
     return _digest(table, types)
@@ -96,15 +105,13 @@ def digest_array(array: pa.Array | pa.ChunkedArray) -> Digest:
         UnstableIdentityError: the type is or holds a union.
     """
     chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
-    return _digest_column(_type_name(array.type), array.type, len(array), chunks)
+    return _digest_column(type_name(array.type), array.type, len(array), chunks)
 
 
 def _refuse_twins(names: Sequence[str]) -> None:
     for name, times in Counter(names).items():
         if times > 1:
-            raise UnstableIdentityError(
-                f"{times} columns are named {name!r}; give each a name of its own", column=name
-            )
+            raise UnstableIdentityError(f"{times} columns are named {name!r}; give each a name of its own", column=name)
 
 
 def _of_column(name: str, function: Callable[..., _T], *arguments: Any) -> _T:
@@ -144,175 +151,6 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _type_name(type: pa.DataType) -> str:
-    """Return a text that is one for two types exactly when they are logically the same."""
-    is_ = pa.types
-    if isinstance(type, pa.BaseExtensionType):
-        metadata = _extension_metadata(type)
-        return _extension_name(type.extension_name, metadata, _type_name(type.storage_type))
-    if is_.is_dictionary(type) or is_.is_run_end_encoded(type):
-        return _type_name(type.value_type)
-    if is_.is_struct(type):
-        return _struct_name((field.name, _field_type_name(field)) for field in type)
-    if is_.is_map(type):
-        return f"map<{_field_type_name(type.key_field)}, {_field_type_name(type.item_field)}>"
-    if is_.is_fixed_size_list(type):
-        return f"fixed_size_list<{_field_type_name(type.value_field)}>[{type.list_size}]"
-    if _is_list(type):
-        return f"list<{_field_type_name(type.value_field)}>"
-    return _leaf_name(type)
-
-
-def _leaf_name(type: pa.DataType) -> str:
-    if pa.types.is_union(type):
-        raise UnstableIdentityError(f"no digest for the union type {type}", type=str(type))
-    if pa.types.is_timestamp(type):
-        return f"timestamp[{type.unit}, tz={json.dumps(type.tz)}]"
-    if _is_text(type):
-        return "string"
-    if _is_bytes(type):
-        return "binary"
-    return str(type)
-
-
-def _field_type_name(field: pa.Field) -> str:
-    """Return the type of a field, also where it is an extension type that nobody registered."""
-    metadata = field.metadata or {}
-    name = metadata.get(b"ARROW:extension:name")
-    if name is None or isinstance(field.type, pa.BaseExtensionType):
-        return _type_name(field.type)
-    serialized = metadata.get(b"ARROW:extension:metadata", b"")
-    return _extension_name(_text(name), _text(serialized), _type_name(field.type))
-
-
-def _struct_name(fields: Iterable[tuple[str, str]]) -> str:
-    return "struct<" + ", ".join(f"{json.dumps(name)}: {type}" for name, type in fields) + ">"
-
-
-def _extension_name(name: str, metadata: str, storage: str) -> str:
-    return f"extension<{json.dumps(name)}, {json.dumps(metadata)}, {storage}>"
-
-
-def _extension_metadata(type: pa.BaseExtensionType) -> str:
-    """Return the serialized parameters of a type, which the types made in C++ give only to C."""
-    capsule = type.__arrow_c_schema__()
-    pointer_of = ctypes.pythonapi.PyCapsule_GetPointer
-    pointer_of.restype, pointer_of.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-    address = pointer_of(capsule, b"arrow_schema") + 2 * ctypes.sizeof(ctypes.c_void_p)
-    pairs = _c_metadata(ctypes.c_void_p.from_address(address).value)
-    return _text(pairs.get(b"ARROW:extension:metadata", b""))
-
-
-def _c_metadata(address: int | None) -> dict[bytes, bytes]:
-    """Read the pairs at `address`, as the Arrow C data interface lays them out."""
-    if address is None:
-        return {}
-
-    def read(size: int) -> bytes:
-        nonlocal address
-        assert address is not None
-        found = ctypes.string_at(address, size)
-        address += size
-        return found
-
-    def read_int() -> int:
-        return int.from_bytes(read(4), sys.byteorder)
-
-    return {read(read_int()): read(read_int()) for _ in range(read_int())}
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
-
-
-def _exported(dtype: pl.DataType) -> pl.DataType:
-    """Return the type in which a column can leave polars: integers of 128 bits go as text."""
-    import polars as pl
-
-    if isinstance(dtype, (pl.Int128, pl.UInt128)):
-        return pl.String()
-    if isinstance(dtype, pl.List):
-        return pl.List(_exported(_instance(dtype.inner)))
-    if isinstance(dtype, pl.Array):
-        return pl.Array(_exported(_instance(dtype.inner)), dtype.size)
-    if isinstance(dtype, pl.Struct):
-        return pl.Struct([pl.Field(f.name, _exported(_instance(f.dtype))) for f in dtype.fields])
-    if isinstance(dtype, pl.Map):
-        return pl.Map(_exported(_instance(dtype.key)), _exported(_instance(dtype.value)))
-    if isinstance(dtype, pl.Object):
-        raise UnstableIdentityError("no digest for Python objects; give the column another dtype")
-    return dtype
-
-
-def _instance(dtype: Any) -> pl.DataType:
-    instance: pl.DataType = dtype() if isinstance(dtype, type) else dtype
-    return instance
-
-
-def _polars_type_name(dtype: Any, arrow: pa.DataType) -> str:
-    """Return the name of the Arrow type in which `dtype` leaves polars, or of what that loses."""
-    import polars as pl
-
-    if isinstance(dtype, (pl.Int128, pl.UInt128)):
-        return "int128" if isinstance(dtype, pl.Int128) else "uint128"
-    if isinstance(dtype, pl.Enum):
-        return f"enum{json.dumps(dtype.categories.to_list())}"
-    if isinstance(dtype, pl.Categorical):
-        known = dtype.categories
-        physical = str(known.physical())
-        return f"categorical{json.dumps([known.name(), known.namespace(), physical])}"
-    if isinstance(dtype, pl.BaseExtension):
-        storage = arrow.storage_type if isinstance(arrow, pa.BaseExtensionType) else arrow
-        inner = _polars_type_name(dtype.ext_storage(), storage)
-        return _extension_name(dtype.ext_name(), dtype.ext_metadata() or "", inner)
-    return _polars_nested_name(dtype, arrow)
-
-
-def _polars_nested_name(dtype: Any, arrow: pa.DataType) -> str:
-    import polars as pl
-
-    if isinstance(dtype, pl.List):
-        return f"list<{_polars_type_name(dtype.inner, arrow.value_type)}>"
-    if isinstance(dtype, pl.Array):
-        inner = _polars_type_name(dtype.inner, arrow.value_type)
-        return f"fixed_size_list<{inner}>[{dtype.size}]"
-    if isinstance(dtype, pl.Struct):
-        pairs = zip(dtype.fields, arrow, strict=True)
-        return _struct_name((f.name, _polars_type_name(f.dtype, a.type)) for f, a in pairs)
-    if isinstance(dtype, pl.Map):
-        key = _polars_type_name(dtype.key, arrow.key_type)
-        return f"map<{key}, {_polars_type_name(dtype.value, arrow.item_type)}>"
-    return _type_name(arrow)
-
-
-def _is_text(type: pa.DataType) -> bool:
-    is_ = pa.types
-    return bool(is_.is_string(type) or is_.is_large_string(type) or is_.is_string_view(type))
-
-
-def _is_bytes(type: pa.DataType) -> bool:
-    is_ = pa.types
-    return bool(is_.is_binary(type) or is_.is_large_binary(type) or is_.is_binary_view(type))
-
-
-def _is_bytes_view(type: pa.DataType) -> bool:
-    return bool(pa.types.is_string_view(type) or pa.types.is_binary_view(type))
-
-
-def _is_large(type: pa.DataType) -> bool:
-    is_ = pa.types
-    lists = is_.is_large_list(type) or is_.is_large_list_view(type)
-    return bool(lists or is_.is_large_string(type) or is_.is_large_binary(type))
-
-
-def _is_list(type: pa.DataType) -> bool:
-    return bool(pa.types.is_list(type) or pa.types.is_large_list(type) or _is_list_view(type))
-
-
-def _is_list_view(type: pa.DataType) -> bool:
-    return bool(pa.types.is_list_view(type) or pa.types.is_large_list_view(type))
-
-
 def _sink(type: pa.DataType) -> _Sink:
     """Return what hashes the values of a type."""
     is_ = pa.types
@@ -324,11 +162,11 @@ def _sink(type: pa.DataType) -> _Sink:
         return _NullSink()
     if is_.is_boolean(type):
         return _BitSink()
-    if _is_text(type) or _is_bytes(type):
+    if is_text(type) or is_bytes(type):
         return _BytesSink()
     if is_.is_map(type):
         return _ListSink(_sink(pa.struct([type.key_field, type.item_field])))
-    if _is_list(type) or is_.is_fixed_size_list(type):
+    if is_list(type) or is_.is_fixed_size_list(type):
         return _ListSink(_sink(type.value_type))
     if is_.is_struct(type):
         return _StructSink([_sink(field.type) for field in type])
@@ -458,7 +296,7 @@ class _BytesSink(_Sink):
         self._lengths, self._bytes = _Stream(), _Stream()
 
     def _add_values(self, array: pa.Array, rows: _Ints | None, valid: _Bools | None) -> None:
-        if _is_bytes_view(array.type):
+        if is_bytes_view(array.type):
             array, rows = _offset_layout(array, rows, valid), None
         starts, lengths = _spans(array, rows, valid)
         self._lengths.write(lengths)
@@ -486,7 +324,7 @@ class _ListSink(_Sink):
     def _add_values(self, array: pa.Array, rows: _Ints | None, valid: _Bools | None) -> None:
         starts, lengths = _spans(array, rows, valid)
         self._lengths.write(lengths)
-        run = _run(starts, lengths, ordered=rows is None and not _is_list_view(array.type))
+        run = _run(starts, lengths, ordered=rows is None and not is_list_view(array.type))
         if run is None:
             self._items.add(array.values, _ranges(starts, lengths))
         else:
@@ -615,8 +453,8 @@ def _raw_spans(array: pa.Array, rows: _Ints | None) -> tuple[_Ints, _Ints]:
         size = array.type.list_size
         at = np.arange(len(array)) if rows is None else rows
         return (at + array.offset) * size, np.full(len(at), size)
-    dtype = np.dtype(np.int64 if _is_large(array.type) else np.int32)
-    if _is_list_view(array.type):
+    dtype = np.dtype(np.int64 if is_large(array.type) else np.int32)
+    if is_list_view(array.type):
         starts, lengths = (_pick(_view(array, buffer, dtype), rows) for buffer in (1, 2))
         return _wide(starts), _wide(lengths)
     offsets = _view(array, 1, dtype, more=1)

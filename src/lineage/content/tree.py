@@ -96,9 +96,7 @@ class Branch:
 
     __slots__ = ("code", "digest", "items", "kind", "text")
 
-    def __init__(
-        self, kind: str, items: tuple[Tree, ...], text: str = "", code: Digest | None = None
-    ) -> None:
+    def __init__(self, kind: str, items: tuple[Tree, ...], text: str = "", code: Digest | None = None) -> None:
         self.kind = kind
         self.items = items
         self.text = text

@@ -134,10 +134,12 @@ class LocalObjects:
         return self.folder / name[:2] / name[2:]
 
     def _is_there(self, digest: Digest) -> bool:
-        place = self._place(digest)
-        if not place.exists():
+        """Say whether `digest` need not be written. What is there is checked as a reader would check it."""
+        try:
+            self.path(digest)
+        except (ObjectMissingError, CorruptObjectError):
             return False
-        self._note(place.parent)  # whoever put it may not have made it durable yet
+        self._note(self._place(digest).parent)  # whoever put it may not have made it durable yet
         return True
 
     def _move(self, source: Path, digest: Digest) -> None:

@@ -13,6 +13,7 @@ from lineage.codecs.base import Blob, Codec, Manifest
 from lineage.codecs.freeze import Freezer
 from lineage.codecs.paths import link_into
 from lineage.codecs.plain import check_importable, find_by_name
+from lineage.codecs.text import dump_tree
 from lineage.codecs.thaw import ClassChangedError
 from lineage.content.tree import Leaf, Tree, leaves
 from lineage.digest import Digest, short
@@ -164,7 +165,7 @@ class Store:
                 "Open it with Session(trusted=True) if you know who wrote it"
             )
         self._check_classes(manifest)
-        files = {blob.name: self._whole(blob) for blob in manifest.blobs}
+        files = self._files(manifest)
         files["view"] = self._views() / leaf.content.hex()
         try:
             return self._codec(leaf.family).decode(files, manifest.notes, leaf.kind)
@@ -174,6 +175,19 @@ class Store:
             raise explained(error, self.root) from error
         except Exception as error:
             raise CorruptObjectError(f"dataset {short(leaf.content)} can't be decoded: {error!r}") from error
+
+    def _files(self, manifest: Manifest) -> dict[str, Path]:
+        """Return the files of a manifest by name. All are looked at, so that what is damaged is set aside at once."""
+        found: dict[str, Path] = {}
+        trouble: ObjectMissingError | CorruptObjectError | None = None
+        for blob in manifest.blobs:
+            try:
+                found[blob.name] = self._whole(blob)
+            except (ObjectMissingError, CorruptObjectError) as error:
+                trouble = error
+        if trouble is not None:
+            raise trouble
+        return found
 
     def _whole(self, blob: Blob) -> Path:
         """Return the file of an object, which even a store that verifies nothing has looked at the length of."""
@@ -279,7 +293,17 @@ class Store:
         return text if len(text) <= SPILL else "@" + self.objects.put(text.encode()).hex()
 
     def unspill(self, text: str) -> str:
-        return self.objects.get(Digest(bytes.fromhex(text[1:]))).decode() if text.startswith("@") else text
+        """Return the text of a value whose record says `text`.
+
+        A text that is gone or damaged becomes that of a leaf that is not in the store: whoever reads it is told.
+        """
+        if not text.startswith("@"):
+            return text
+        digest = Digest(bytes.fromhex(text[1:]))
+        try:
+            return self.objects.get(digest).decode()
+        except (ObjectMissingError, CorruptObjectError):
+            return dump_tree(Leaf("text:lost", digest))
 
     def close(self) -> None:
         try:
