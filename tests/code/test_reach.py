@@ -268,6 +268,12 @@ CHANGES = {
         "from typing import NamedTuple\nclass T(NamedTuple):\n    x: int = 1\ndef node(): return T()",
         "from typing import NamedTuple\nclass T(NamedTuple):\n    x: int = 2\ndef node(): return T()",
     ),
+    "how a named tuple is shown": (
+        "from typing import NamedTuple\nclass T(NamedTuple):\n    x: int = 1\n"
+        "    def __repr__(self): return 'a'\ndef node(): return repr(T())",
+        "from typing import NamedTuple\nclass T(NamedTuple):\n    x: int = 1\n"
+        "    def __repr__(self): return 'b'\ndef node(): return repr(T())",
+    ),
     "a key of a TypedDict": (
         "from typing import TypedDict\nclass T(TypedDict):\n    x: int\ndef node(): return T",
         "from typing import TypedDict\nclass T(TypedDict):\n    y: int\ndef node(): return T",
