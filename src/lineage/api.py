@@ -28,7 +28,9 @@ def compute(a: A, b: B, /, *, executor: Any = None, refresh: Iterable[Any] = ())
 @overload
 def compute(a: A, b: B, c: C, /, *, executor: Any = None, refresh: Iterable[Any] = ()) -> tuple[A, B, C]: ...
 @overload
-def compute(*values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> tuple[Any, ...]: ...
+def compute(
+    a: Any, b: Any, c: Any, d: Any, /, *more: Any, executor: Any = None, refresh: Iterable[Any] = ()
+) -> tuple[Any, ...]: ...
 def compute(*values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
     """Return the value of a call (or of several, as a tuple), executing only what is missing.
 
@@ -56,7 +58,9 @@ def materialize(
     a: A, b: B, /, *, executor: Any = None, refresh: Iterable[Any] = ()
 ) -> tuple[Dataset[A], Dataset[B]]: ...
 @overload
-def materialize(*values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> tuple[Dataset[Any], ...]: ...
+def materialize(
+    a: Any, b: Any, c: Any, /, *more: Any, executor: Any = None, refresh: Iterable[Any] = ()
+) -> tuple[Dataset[Any], ...]: ...
 def materialize(*values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
     """Return the handle of a call's dataset, executing only what is missing and loading nothing.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from lineage import code
 from lineage.codecs.freeze import Freezer
@@ -28,8 +28,11 @@ def digest_constant(value: object, identify: Callable[[object], Digest]) -> Dige
 
 
 def identify(thing: Any) -> Digest:
-    """Return the identity of a function or class: what it does, or which distribution it comes from."""
-    return code.identify(getattr(thing, "__lineage_function__", thing), digest_constant=digest_constant)
+    """Return the identity of a function, class or node: what it does, or which distribution it comes from."""
+    as_node = getattr(thing, "code_digest", None) if hasattr(thing, "__lineage_function__") else None
+    if as_node is not None:  # a node is more than its function: a kind, a contract, perhaps a version
+        return cast(Digest, as_node())
+    return code.identify(thing, digest_constant=digest_constant)
 
 
 freezer = Freezer(codecs.families, codecs.kinds, identify)

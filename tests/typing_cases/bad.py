@@ -45,7 +45,7 @@ ln.attempt(double)(1).value  # E: both
 told(ln.attempt(table)(1))  # E: both
 
 computed: str = ln.compute(double(1))  # E: both
-several: tuple[int, int] = ln.compute(double(1), pair(1))  # E: pyright (mypy falls back on the overload for many)
+several: tuple[int, int] = ln.compute(double(1), pair(1))  # E: both
 handle: ln.Dataset[str] = ln.materialize(double(1))  # E: both
 model: Model = ln.ref("prod", of=double)  # E: both
 frame: pl.DataFrame = ln.dataset(split).value  # E: both

@@ -163,9 +163,24 @@ def _known_digest(tree: Tree) -> Digest | None:
 def _branch_digest(kind: str, text: str, code: Digest | None, parts: list[bytes]) -> Digest:
     # A class that has an identity is known by it, so that it may move to another module.
     named = code if code is not None else text.encode()
-    if kind in ("set", "frozenset", "state"):
+    if kind in ("set", "frozenset"):
+        parts = sorted(set(parts))
+    elif kind == "state":
         parts = sorted(parts)
+    elif kind in _KEYED:
+        parts = _last_of_each_key(parts)
     return digest_of("branch " + kind, named, *parts)
+
+
+_KEYED = frozenset({"dict", "OrderedDict"})
+
+
+def _last_of_each_key(parts: list[Any]) -> list[Any]:
+    """Return alternating keys and values as a dict keeps them: calls that were two keys may come to one."""
+    if len(parts) <= 2:
+        return parts
+    found = dict(zip(parts[::2], parts[1::2], strict=True))
+    return parts if len(found) * 2 == len(parts) else [part for pair in found.items() for part in pair]
 
 
 def digest_tree(tree: Tree, resolve: Callable[[Hole], Digest] | None = None) -> Digest:
@@ -212,5 +227,18 @@ def fill(tree: Tree, resolve: Callable[[Hole], Tree]) -> Tree:
     if isinstance(tree, Hole):
         return resolve(tree)
     if isinstance(tree, Branch) and tree.digest is None:
-        return Branch(tree.kind, tuple(fill(item, resolve) for item in tree.items), tree.text, tree.code)
+        items = tuple(fill(item, resolve) for item in tree.items)
+        return Branch(tree.kind, _distinct(tree.kind, items), tree.text, tree.code)
     return tree
+
+
+def _distinct(kind: str, items: tuple[Tree, ...]) -> tuple[Tree, ...]:
+    """Return the items as the container keeps them, now that calls that were different may have come to one value."""
+    if kind in ("set", "frozenset"):
+        return tuple({_known_digest(item): item for item in items}.values())
+    if kind in _KEYED:
+        keys = {_known_digest(key): key for key in items[::2]}
+        if len(keys) * 2 != len(items):
+            values = dict(zip(map(_known_digest, items[::2]), items[1::2], strict=True))
+            return tuple(part for digest, key in keys.items() for part in (key, values[digest]))
+    return items

@@ -42,7 +42,7 @@ from lineage.running import Current, inside
 from lineage.settings import seeded
 from lineage.storage.store import Store
 from lineage.structure import is_instance_branch
-from lineage.wiring import check_value
+from lineage.wiring import check_value, misfit_inside
 
 __all__ = ["compose", "perform"]
 
@@ -75,7 +75,11 @@ def compose(work: Work, store: Store) -> tuple[Tree, SideData] | Failure:
     watch = _Watch("driver", 1)
     with capture.collecting() as log:
         try:
-            tree = freezer.freeze(_run(work, _thaw(work, store), current), scratch=current.scratch_folder or _NO_SCRATCH)
+            made = _run(work, _thaw(work, store), current)
+            tree = freezer.freeze(made, scratch=current.scratch_folder or _NO_SCRATCH)
+            reason = misfit_inside(made, work.node.signature.returns)
+            if reason is not None:
+                raise ResultTypeError(f"{work.node.name} returned something else than it declares: {reason}")
             return tree, watch.side(log)
         except Exception as error:
             damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
