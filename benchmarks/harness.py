@@ -27,6 +27,7 @@ __all__ = [
     "Samples",
     "WrongAnswerError",
     "disk_use",
+    "environment",
     "median",
     "same_answer",
 ]
@@ -89,6 +90,8 @@ class Harness:
     budget: float = 60.0
     limit: float = 300.0
     say: Callable[[str], None] = print
+    busiest: float = 0.0
+    """The highest load that a process met when it began."""
 
     def measure(
         self,
@@ -138,6 +141,8 @@ class Harness:
             _edit(folder / "code")
         os.sync()  # what earlier processes wrote is not this one's to wait for
         command = [sys.executable, str(folder / "code" / "worker.py"), pipeline, phase.workload]
+        load = os.getloadavg()[0]
+        self.busiest = max(self.busiest, load)
         began = time.perf_counter()
         done = subprocess.run(
             [*command, str(folder / "store"), str(phase.size)],
@@ -145,14 +150,14 @@ class Harness:
             text=True,
             check=True,
             cwd=folder,
-            env=_environment(),
+            env=environment(),
             timeout=self.limit,
         )
         row: Row = {
             "process": time.perf_counter() - began,
             **json.loads(done.stdout.splitlines()[-1]),
         }
-        row["size"] = phase.size
+        row["size"], row["load"] = phase.size, load
         row["disk"] = disk_use(folder / "store")
         _check(pipeline, phase, row)
         return row
@@ -180,7 +185,7 @@ class Harness:
                 text=True,
                 check=False,
                 cwd=folder / "code",
-                env=_environment(),
+                env=environment(),
             )
         return "" if done.returncode == 0 else f"not available: {_last_line(done.stderr)}"
 
@@ -206,7 +211,7 @@ def _edit(code: Path) -> None:
             path.write_text(text)
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
     """Return the environment of a worker: nobody's settings, and bytecode written."""
     foreign = ("LINEAGE_", "REDUN_", "HAMILTON_", "JOBLIB_", "POLARS_", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}

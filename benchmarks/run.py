@@ -60,6 +60,8 @@ def main() -> int:
         return 1
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    machine["load_after"] = max(machine["load"], *os.getloadavg())
+    machine["busiest"] = harness.busiest
     sheets = [sheet for one in found.values() for sheet in one.sheets]
     targets = [target for one in found.values() for target in one.targets]
     if targets and not options.quick:
@@ -144,7 +146,8 @@ def _machine_line(machine: dict[str, Any]) -> str:
     return (
         f"{machine['when'][:10]}, commit {machine['commit']}{edited}: "
         f"{machine['cores']} cores of {machine['cpu']}, "
-        f"{machine['memory'] / 2**30:.0f} GiB, Python {machine['python']}; {versions}."
+        f"{machine['memory'] / 2**30:.0f} GiB, Python {machine['python']}; load {machine['load']:.1f} before and up to "
+        f"{machine['busiest']:.1f} during, the work's own included; {versions}."
     )
 
 

@@ -1,11 +1,11 @@
 """Trivial calls in Hamilton, whose nodes are functions that are found in a module: one is generated
 for each call.
 
-The chain is a function per call, the map one function with `@parameterize`. (Hamilton also maps
-with `Parallelizable` and `Collect`; that takes two nodes an item, and its cache needs no fewer
-look-ups.) It walks the graph by recursion, so Python's limit is raised for the chain. Making the
-driver belongs to the measurement, as building calls does elsewhere; writing and importing the
-generated module does not.
+This is its quickest shape. With `@parameterize` its driver takes a time per node that grows with
+the nodes (0.06 ms at 500, 0.36 at 4,000), and so does a map by `Parallelizable` and `Collect` (a
+cached item 0.5 ms at 500, 2.5 at 4,000); a function per call stays at 0.2. Hamilton walks the graph
+by recursion, so Python's limit is raised for the chain. Making the driver belongs to the
+measurement, as building calls does elsewhere; writing and importing the generated module does not.
 """
 
 from __future__ import annotations
@@ -22,17 +22,8 @@ from typing import Any
 os.environ["HAMILTON_TELEMETRY_ENABLED"] = "false"
 
 from hamilton import driver
-from hamilton.function_modifiers import parameterize, value  # noqa: F401  (the generated module uses them)
 
 LIBRARY = "apache-hamilton"
-
-_FAN = """
-from hamilton.function_modifiers import parameterize, value
-
-@parameterize(**{{f"added_{{i}}": {{"x": value(i), "y": value(7)}} for i in range({size})}})
-def added(x: int, y: int) -> int:
-    return x + y
-"""
 
 
 def _module(name: str, source: str) -> ModuleType:
@@ -49,7 +40,8 @@ def chain_ready(size: int) -> ModuleType:
 
 
 def fan_ready(size: int) -> ModuleType:
-    return _module(f"hamilton_fan_{size}", _FAN.format(size=size))
+    calls = [f"def added_{i}() -> int:\n    return {i} + 7\n" for i in range(size)]
+    return _module(f"hamilton_fan_{size}", "\n".join(calls))
 
 
 def _driver(module: ModuleType, store: Path) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import polars as pl
@@ -27,3 +29,9 @@ def aggregate(table: pl.LazyFrame) -> dict[str, float]:
 def run(store: Path, rows: int) -> dict[str, float]:
     with ln.Session(store):
         return ln.compute(aggregate(ln.scan(produce(rows, 1))))
+
+
+def executed(store: Path) -> int:
+    with contextlib.closing(sqlite3.connect(store / "index.sqlite")) as db:
+        found = db.execute("SELECT count(*) FROM executions")
+        return int(found.fetchone()[0])

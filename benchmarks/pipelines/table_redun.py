@@ -8,7 +8,9 @@ paths, and the rest is the user's.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sqlite3
 from pathlib import Path
 
 import polars as pl
@@ -45,3 +47,12 @@ def run(store: Path, rows: int) -> dict[str, float]:
     scheduler.load()
     result: dict[str, float] = scheduler.run(aggregate(produce(rows, 1)))
     return result
+
+
+def executed(store: Path) -> int:
+    with contextlib.closing(sqlite3.connect(store / "redun.db")) as db:
+        found = db.execute(
+            "SELECT count(*) FROM job j JOIN call_node c USING (call_hash) WHERE j.cached = 0 "
+            "AND c.task_name LIKE 'benchmarks.%'"
+        )
+        return int(found.fetchone()[0])

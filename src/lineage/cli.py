@@ -24,7 +24,7 @@ def run_flow(flow: Callable[..., Any], argv: Sequence[str] | None = None) -> Non
     app.default(_command(flow))
     try:
         app(list(argv) if argv is not None else None, exit_on_error=True, print_error=True)
-    except LineageError as error:
+    except (LineageError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from error
 

@@ -10,6 +10,8 @@ import pytest
 from code_project import Project, look
 
 from lineage.code import check_declaration
+from lineage.code.files import FileState, file_state
+from lineage.digest import digest_of
 from lineage.errors import DeclarationError, UndeclaredReadError, UnstableIdentityError
 
 
@@ -161,6 +163,16 @@ def test_a_file_beside_the_module_is_a_leaf_and_its_folder_is_not(project: Proje
     again = project.load(Path(str(module.__file__)).read_text())
     Path(str(again.__file__)).with_name("x.sql").write_text("select 1")
     assert look(again.node).digest == found.digest
+
+
+def test_a_file_that_was_read_soon_after_it_changed_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "x.sql"
+    file.write_text("select 1")
+    state = file_state(str(file))
+    changed = state.stamps[0][1][2]
+    for seconds, trusted in ((1, False), (5, True)):
+        wrong = FileState(digest_of("wrong"), state.stamps, changed + seconds * 10**9)
+        assert (file_state(str(file), wrong).digest == wrong.digest) == trusted
 
 
 def test_writing_a_file_is_no_read(project: Project, tmp_path: Path) -> None:

@@ -14,6 +14,15 @@ ONE, TWO = "def f(*x): return 1", "def f(*x): return 2"
 
 # name -> `main`, and two versions of the module `h` that it imports
 REACHED: dict[str, tuple[str, str, str]] = {
+    "the class of what a decorator of theirs keeps, though it has no identity": (
+        "import contextlib\n@h.C()\ndef node(n):\n    return 1",
+        "import contextlib, threading\nclass C(contextlib.ContextDecorator):\n"
+        "    def __init__(self): self.lock = threading.Lock()\n"
+        "    def __enter__(self): return 1\n    def __exit__(self, *a): return False",
+        "import contextlib, threading\nclass C(contextlib.ContextDecorator):\n"
+        "    def __init__(self): self.lock = threading.Lock()\n"
+        "    def __enter__(self): return 2\n    def __exit__(self, *a): return False",
+    ),
     "with": (
         "def node(x):\n    with h.f(x) as g:\n        return g.z",
         "def f(x): return 1",

@@ -28,7 +28,7 @@ for fn in (reaches, indirectly, in_body, plain):
 """
 
 
-def install(site: Path, name: str, version: str, requires: str = "", sha: str = "x") -> None:
+def install(site: Path, name: str, version: str, requires: str = "", sha: str = "x", by: str = "pip") -> None:
     for old in site.glob(f"{name}-*.dist-info"):
         for file in old.iterdir():
             file.unlink()
@@ -40,7 +40,7 @@ def install(site: Path, name: str, version: str, requires: str = "", sha: str = 
     needs = f"Requires-Dist: {requires}\n" if requires else ""
     (info / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n{needs}\nAbout it.\n")
     (info / "RECORD").write_text(
-        f"{name}/__init__.py,sha256={sha},1\n{info.name}/INSTALLER,sha256={version},3\n"
+        f"{name}/__init__.py,sha256={sha},1\n{info.name}/INSTALLER,sha256={by},3\n"
         f"{info.name}/RECORD,,\n../../bin/tool,sha256={sha},1\n"
     )
 
@@ -73,7 +73,7 @@ def test_an_upgrade_changes_only_functions_that_reach_the_package(site: Path, tm
 
 def test_what_a_package_requires_belongs_to_it_without_its_extras(site: Path, tmp_path: Path) -> None:
     before = run(tmp_path)
-    install(site, "fake_b", "1.1")
+    install(site, "fake_b", "1.1", requires='fake-c; extra == "all"')
     assert run(tmp_path)[0] != before[0]
     before = run(tmp_path)
     install(site, "fake_c", "1.1")
@@ -84,6 +84,12 @@ def test_the_same_version_with_other_content_is_another_package(site: Path, tmp_
     before = run(tmp_path)
     install(site, "fake_a", "1.0", requires="fake-b>=1", sha="yy")
     assert run(tmp_path)[0] != before[0]
+
+
+def test_which_tool_installed_a_package_makes_no_difference(site: Path, tmp_path: Path) -> None:
+    before = run(tmp_path)
+    install(site, "fake_a", "1.0", requires="fake-b>=1", by="uv")
+    assert run(tmp_path) == before
 
 
 def test_a_package_without_record_goes_by_its_bytes(site: Path, tmp_path: Path) -> None:

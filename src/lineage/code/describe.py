@@ -142,12 +142,14 @@ def _instance(walk: Walk, label: str, thing: object) -> Digest:
     }
     state = own(thing)
     theirs = origin_of_module_name(type(thing).__module__) is not Origin.PROJECT
-    if not slots and not state and (theirs or not hasattr(thing, "__dict__")):
+    tolerant = label in walk.tolerated
+    unseen = not slots and not state and (theirs or not hasattr(thing, "__dict__"))
+    if unseen and not (tolerant or walk.lenient):
         walk.refuse_value(thing, label)
     walk.guards.check(lambda: [id(getattr(thing, name, None)) for name in slots])
-    parts = [walk.item(type(thing), label, "type"), walk.item(state, label, "state")]
+    parts = [walk.item(type(thing), label, "type"), walk.item(state, label, "state", tolerant)]
     for name in sorted(slots):
-        parts += [name.encode(), walk.item(slots[name], label, name)]
+        parts += [name.encode(), walk.item(slots[name], label, name, tolerant)]
     return digest_of("instance", *parts)
 
 

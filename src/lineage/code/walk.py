@@ -60,6 +60,8 @@ class Walk(Ledger):
         self.describe = describe
         self.allow_ambient = allow_ambient
         self.lenient = False
+        self.tolerated: set[str] = set()  # instances whose parts may lack identity
+        self._tolerating = False
         self.dispatchers: list[Any] = []
         self.root = ""
         self._waiting: deque[tuple[str, str, Any]] = deque()
@@ -94,6 +96,8 @@ class Walk(Ledger):
         label = self.label(id(thing), text, parent)
         self._held.append(thing)
         self._waiting.append((kind, label, thing))
+        if self._tolerating:
+            self.tolerated.add(label)
         return label
 
     # things
@@ -196,12 +200,15 @@ class Walk(Ledger):
         """Return what identifies `value`: the label that it leads to, or its digest."""
         if self.is_thing(value):
             return b"to " + self.reach(value, parent).encode()
+        before, self._tolerating = self._tolerating, tolerant
         try:
             return b"is " + self.value_digest(value, parent, name)
         except UnstableIdentityError:
             if not (tolerant or self.lenient):
                 raise
             return b"type " + self.reach(type(value), parent).encode("utf-8", "surrogatepass")
+        finally:
+            self._tolerating = before
 
     def constant(self, key: object, name: str, value: object, parent: str, kind: str = "constant") -> str:
         """Return the label of a value with a leaf of its own: a constant, what is in a cell, a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,9 @@ class ArrayCodec:
             mask = np.ma.getmaskarray(value)
             _save(folder / "data.npy", blank)
             _save(folder / "mask.npy", np.asarray(mask, order="C"))
-            _save(folder / "fill.npy", _packed(np.asarray(value.fill_value, value.dtype)))
+            with np.errstate(over="ignore"):  # numpy's own default is more than a half float holds
+                fill = np.asarray(value.fill_value, value.dtype)
+            _save(folder / "fill.npy", _packed(fill))
             # A mask that hides nothing and none at all have one digest, so readers get one of them.
             return {"nomask": not mask.tobytes().strip(b"\0"), "hard": bool(value.hardmask)}
         _save(folder / "data.npy", _packed(value))
@@ -92,7 +95,9 @@ def _save(path: Path, array: Any) -> None:
     import numpy as np
 
     try:
-        np.save(path, array, allow_pickle=False)
+        with warnings.catch_warnings():  # about field names that numpy of 2018 can't read
+            warnings.simplefilter("ignore", UserWarning)
+            np.save(path, array, allow_pickle=False)
     except ValueError as error:
         raise CodecError(f"an array of dtype {array.dtype} can't be kept: {error}") from error
 

@@ -235,6 +235,8 @@ def _plain_array(array: Any) -> Any:
         return pa.StructArray.from_arrays(parts, fields=list(plain), mask=array.is_null())
     if pa.types.is_fixed_size_list(kind):
         start, size = array.offset, kind.list_size
+        if not size:  # Arrow divides by it
+            return pa.array([None if null else [] for null in array.is_null().to_pylist()], plain)
         held = array.values.slice(start * size, len(array) * size)
         return pa.FixedSizeListArray.from_arrays(_plain_array(held), type=plain, mask=array.is_null())
     if _is_list(kind) or pa.types.is_map(kind):
