@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import enum
 from typing import Any, NamedTuple
@@ -62,3 +63,8 @@ class Holder:
 
     def __init__(self, **attributes: Any) -> None:
         self.__dict__.update(attributes)
+
+
+# Python adds the names of slots to a class when an instance is first pickled.
+for _cls in (Holder, Named, Frozen, Loose, Data, Plain):
+    copyreg._slotnames(_cls)  # type: ignore[attr-defined]

@@ -15,6 +15,13 @@ ONE, TWO = "def f(*x): return 1", "def f(*x): return 2"
 # name -> `main`, and two versions of the module `h` that it imports
 REACHED: dict[str, tuple[str, str, str]] = {
     "the class of what a decorator of theirs keeps, though it has no identity": (
+        "import reprlib\n@reprlib.recursive_repr(h.C())\ndef node(n):\n    return n",
+        "import threading\nclass C:\n    def __init__(self): self.lock = threading.Lock()\n"
+        "    def __str__(self): return 'a'",
+        "import threading\nclass C:\n    def __init__(self): self.lock = threading.Lock()\n"
+        "    def __str__(self): return 'b'",
+    ),
+    "a callable that a decorator of theirs keeps, though it has no identity": (
         "import contextlib\n@h.C()\ndef node(n):\n    return 1",
         "import contextlib, threading\nclass C(contextlib.ContextDecorator):\n"
         "    def __init__(self): self.lock = threading.Lock()\n"

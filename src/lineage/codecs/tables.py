@@ -172,7 +172,7 @@ def _plain_arrow(table: Any) -> Any:
     columns = [_plain_column(column) for column in table.columns]
     fields = [pa.field(field.name, column.type) for field, column in zip(table.schema, columns, strict=True)]
     if not fields:
-        return table.replace_schema_metadata(None)
+        return table  # which has rows all the same
     return pa.table(columns, schema=pa.schema(fields)).combine_chunks()
 
 
@@ -218,7 +218,6 @@ def _is_list(kind: Any) -> bool:
 def _plain_array(array: Any) -> Any:
     """Return `array` as its plain type, built from its parts: Arrow's own casts know only some of these."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     kind = array.type
     plain = _plain_type(kind)
@@ -227,7 +226,7 @@ def _plain_array(array: Any) -> Any:
     if pa.types.is_dictionary(kind):
         return _plain_array(array.dictionary_decode())
     if pa.types.is_run_end_encoded(kind):
-        return _plain_array(pc.run_end_decode(array))
+        return _run_end_decoded(array)
     if pa.types.is_struct(kind):
         if not kind.num_fields:
             return pa.array([None if null else {} for null in array.is_null().to_pylist()], plain)
@@ -242,6 +241,16 @@ def _plain_array(array: Any) -> Any:
     if _is_list(kind) or pa.types.is_map(kind):
         return _plain_lists(array, plain)
     return array.cast(plain)
+
+
+def _run_end_decoded(array: Any) -> Any:
+    """Return the values of a run-end encoded array, nested ones too, which Arrow's own function doesn't know."""
+    import numpy as np
+    import pyarrow as pa
+
+    ends = np.asarray(array.run_ends, dtype=np.int64)
+    rows = np.arange(array.offset, array.offset + len(array))
+    return _plain_array(array.values).take(pa.array(np.searchsorted(ends, rows, side="right")))
 
 
 def _plain_lists(array: Any, plain: Any) -> Any:
@@ -262,9 +271,10 @@ def _plain_lists(array: Any, plain: Any) -> Any:
     offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
     mask = pa.array(~valid)
     if pa.types.is_map(plain):
-        keys, items = (_plain_array(part.take(pa.array(taken))) for part in (array.keys, array.items))
+        keys, items = (_plain_array(part).take(pa.array(taken)) for part in (array.keys, array.items))
         return pa.MapArray.from_arrays(offsets, keys, items, type=plain, mask=mask)
-    return pa.ListArray.from_arrays(offsets, _plain_array(array.values.take(pa.array(taken))), type=plain, mask=mask)
+    held = _plain_array(array.values).take(pa.array(taken))
+    return pa.ListArray.from_arrays(offsets, held, type=plain, mask=mask)
 
 
 def _write_arrow(table: Any, folder: Path) -> dict[str, Any]:
@@ -272,17 +282,32 @@ def _write_arrow(table: Any, folder: Path) -> dict[str, Any]:
     import pyarrow.parquet as pq
 
     notes: dict[str, Any] = {"arrow": True}
-    if table.num_columns:
+    if table.num_columns and all(map(_fits_parquet, table.schema.types)):
         try:
             pq.write_table(table, folder / "table.parquet", compression="lz4")
             if table.schema.equals(pq.read_schema(folder / "table.parquet")):
                 return notes
         except pa.ArrowException:
             pass
+        except OSError as error:
+            if error.errno is not None:  # the system's, and not parquet's own
+                raise
         (folder / "table.parquet").unlink(missing_ok=True)
     _write_ipc(table, folder)
     notes["rows"] = table.num_rows
     return notes
+
+
+def _fits_parquet(kind: Any) -> bool:
+    """Say whether parquet is known to give back what it is given of an Arrow type."""
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType) or pa.types.is_fixed_size_list(kind):
+        return False
+    if pa.types.is_nested(kind):
+        parts = [kind.field(position).type for position in range(kind.num_fields)]
+        return bool(parts) and all(map(_fits_parquet, parts))
+    return not (pa.types.is_null(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_duration(kind))
 
 
 def _write_ipc(table: Any, folder: Path) -> None:
@@ -309,6 +334,6 @@ def _read_arrow(files: Mapping[str, Path], notes: Mapping[str, Any]) -> Any:
     if "table.arrow" not in files:
         raise CorruptObjectError("a table has neither a parquet nor an Arrow file")
     table = pa.ipc.open_file(pa.memory_map(str(files["table.arrow"]))).read_all()
-    if not table.num_columns and notes["rows"]:
+    if not table.num_columns and notes.get("rows"):
         return pa.table([pa.nulls(notes["rows"])], names=["rows"]).select([])
     return table
