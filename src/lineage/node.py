@@ -164,6 +164,7 @@ class Node(Generic[P, R]):
                 digest_constant=digest_constant,
                 extra_types=(*self.signature.hints, self.signature.returns),
                 allow_ambient=self.given.every is not None or self.kind == "sink",
+                polars_engine="in-memory",
             )
         return self._code
 
@@ -182,6 +183,17 @@ class Node(Generic[P, R]):
                 digest_of("node", *parts, contract, self.signature.door.encode(), self.kind.encode()),
             )
         return self._digest[1]
+
+    def still_is(self, digest: Digest) -> bool:
+        """Say whether `code_digest()` is still `digest`, in a microsecond or so where nothing was touched.
+
+        Asked after every call: has it changed a global, a closure or a file that its code reads?
+        """
+        known = self._digest
+        if self.given.version is None and known is not None and known[0] is self._code and known[1] == digest:
+            if self._code is not None and self._code.is_current(sources=False):
+                return True
+        return self.code_digest() == digest
 
     def packages(self) -> Mapping[str, str]:
         """Return the distributions that the code reaches, and their versions when it was last looked at."""

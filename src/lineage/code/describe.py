@@ -18,6 +18,7 @@ from lineage.code.resolve import Resolver
 from lineage.code.scan import scan
 from lineage.code.source import class_definition, definition_of, file_of_code, stamp_of
 from lineage.code.walk import Describe, Walk
+from lineage.content.tree import Hole
 from lineage.digest import Digest, digest_of
 
 __all__ = ["DESCRIBE", "resolve_names"]
@@ -60,7 +61,9 @@ def _defaults(walk: Walk, label: str, fn: FunctionType) -> list[bytes]:
     pairs = [*zip(names, values, strict=True), *sorted((fn.__kwdefaults__ or {}).items())]
     found: list[bytes] = []
     for name, value in pairs:
-        if walk.is_thing(value):
+        if isinstance(value, Hole):
+            target = "a call"  # bound and hashed as an argument, like any other
+        elif walk.is_thing(value):
             target = walk.reach(value, label)
         else:
             shown = f"{fn.__name__}.{name}"

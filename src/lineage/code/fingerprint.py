@@ -43,12 +43,13 @@ class CodeFingerprint:
     files: Mapping[str, Digest]
     _guards: Guards = attrs.field(repr=False)
 
-    def is_current(self) -> bool:
+    def is_current(self, *, sources: bool = True) -> bool:
         """Say whether nothing that was seen has been rebound, replaced or changed in place since.
 
-        False means only "look again": the next fingerprint may well be equal.
+        False means only "look again": the next fingerprint may well be equal. Without `sources`, edits on disk of what
+        is loaded are not looked for, which is the dearest part.
         """
-        return self._guards.hold()
+        return self._guards.hold(sources=sources)
 
 
 def fingerprint(
@@ -110,7 +111,8 @@ def _walk(
     if any(package.name == "polars" for package in packages):
         engine = polars_engine or os.environ.get("POLARS_ENGINE_AFFINITY") or "in-memory"
         leaves["polars engine"] = digest_of("polars engine", engine.encode())
-        walk.guards.check(lambda: os.environ.get("POLARS_ENGINE_AFFINITY"))
+        if polars_engine is None:
+            walk.guards.check(lambda: os.environ.get("POLARS_ENGINE_AFFINITY"))
     fingerprint = CodeFingerprint(
         digest=_total(walk.root, leaves),
         leaves=leaves,

@@ -224,7 +224,7 @@ def _plain_array(array: Any) -> Any:
     if kind.equals(plain, check_metadata=True):
         return array
     if pa.types.is_dictionary(kind):
-        return _plain_array(array.dictionary_decode())
+        return _plain_array(array.dictionary).take(array.indices)
     if pa.types.is_run_end_encoded(kind):
         return _run_end_decoded(array)
     if pa.types.is_struct(kind):

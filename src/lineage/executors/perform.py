@@ -174,7 +174,7 @@ def _stored(
     work: Work, store: Store, value: Any, current: Current, watch: _Watch, log: list[str]
 ) -> Success:
     node = work.node
-    if node.code_digest() != work.code:
+    if not node.still_is(work.code):
         raise MutationError(
             f"{node.name} changed a global, a closure or a file that its code reads, or they changed while it ran; "
             "its result is discarded. Return what is new instead"
