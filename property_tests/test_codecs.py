@@ -391,9 +391,13 @@ def test_hardly_any_pandas_frame_is_refused() -> None:
 @settings(QUIET, max_examples=100)
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=3), TREES, max_size=3))
 def test_instances_survive_with_all_that_they_hold(attributes: dict[str, Any]) -> None:
-    back = stored(Holder(**attributes))
+    try:
+        back = stored(Holder(**attributes))
+    except CodecError:  # numpy's pickle cuts the zeros off the end of a string
+        assert "\\x00" in str(attributes) or "\0" in str(attributes)
+        return
     assert type(back) is Holder
-    assert alike(attributes, back.__dict__) or set(attributes) == set(back.__dict__)
+    assert alike(attributes, back.__dict__)
 
 
 @pytest.mark.parametrize("depth", [100, 500, 3000])

@@ -266,7 +266,7 @@ def test_a_ref_to_the_handle_of_a_field_is_that_field(session: ln.Session) -> No
         return x, 2 * x
 
     assert ln.compute(double(ln.ref(ln.materialize(pair(3)[1])))) == 12
-    with pytest.raises(CompositionError, match="ref each of them"):
+    with pytest.raises(CompositionError, match="take each of them"):
         ln.ref(ln.materialize([double(1), double(2)]))
 
 

@@ -783,3 +783,17 @@ def test_digests_are_the_same_in_processes_with_other_hash_seeds(tmp_path: Path)
         lines.append(done.stdout.split())
     assert len({digest for digest, _ in lines}) == 1
     assert [verdict for _, verdict in lines] == ["['executed']", "['hit']", "['hit']"]
+
+
+def test_spans_are_kept_with_the_record(session: ln.Session) -> None:
+    @ln.node
+    def work() -> int:
+        with ln.span("inner"):
+            return sum(range(1000))
+
+    origin = ln.materialize(work()).origin
+    assert origin is not None
+    ((name, start, seconds),) = origin.spans
+    assert name == "inner"
+    assert start >= 0
+    assert seconds >= 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
-from lineage.codecs.text import dump_tree
 from lineage.errors import CompositionError, WiringError
 from lineage.graph import Attempt, Lazy, Pinned, View, shown, type_name
 from lineage.graph import result_hint as hint_of
@@ -13,12 +12,11 @@ from lineage.identity import freezer
 from lineage.node import Kind, Node
 from lineage.options import Options
 from lineage.outcomes import Failed, Ok
-from lineage.records import Record
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from lineage.datasets import Dataset
+    from lineage.datasets import Dataset, record_of
 
 __all__ = ["ArrowTable", "attempt", "flatten", "map", "ref", "scan", "starmap", "view"]
 
@@ -212,23 +210,14 @@ def ref(wanted: Any, /, of: Any = Any) -> Any:
     >>> ref("prod/model", of=dict)
     <ref('prod/model') -> dict, not computed>
     """
-    from lineage.datasets import Dataset
+    from lineage.datasets import Dataset, record_of
 
     hint = of.signature.returns if isinstance(of, Node) else of
     if isinstance(wanted, Node):
         return Pinned(f"latest {wanted.name}", wanted, wanted.signature.returns if hint is Any else hint)
     if isinstance(wanted, Dataset):
         name = f"dataset {wanted.digest.hex()} {wanted._execution}"
-        return Pinned(name, _record_of(wanted), wanted._hint if hint is Any else hint)
+        return Pinned(name, record_of(wanted), wanted._hint if hint is Any else hint)
     if not isinstance(wanted, str):
         raise CompositionError(f"ref takes a name, a node or a Dataset, not {wanted!r:.60}")
     return Pinned(wanted, wanted, hint)
-
-
-def _record_of(handle: Any) -> Record:
-    """Return the record of a handle, which may be one field of what its execution gave."""
-    if handle._execution is None:
-        raise CompositionError("a collection of datasets has no record of its own; ref each of them")
-    execution = handle._store.index.execution(handle._execution)
-    text = dump_tree(handle._tree)
-    return Record(handle._execution, execution["call_key"], handle.digest, text)

@@ -7,14 +7,17 @@ from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
+from lineage.codecs.text import dump_tree
 from lineage.codecs.thaw import Thawer
 from lineage.content.tree import Branch, Leaf, Tree, digest_tree, leaves
 from lineage.digest import Digest, short
+from lineage.errors import CompositionError
 from lineage.graph import type_name
 from lineage.identity import identify
+from lineage.records import Record
 from lineage.storage.store import Store
 
-__all__ = ["Dataset", "Origin"]
+__all__ = ["Dataset", "Origin", "record_of"]
 
 T = TypeVar("T")
 
@@ -39,6 +42,7 @@ class Origin:
     log: str = field(repr=False)
     code: str = field(repr=False)
     note: str | None = None
+    spans: list[tuple[str, float, float]] = field(factory=list)
 
 
 class Dataset(Generic[T]):
@@ -105,6 +109,7 @@ class Dataset(Generic[T]):
             node=row["node_name"], arguments=json.loads(row["arguments"]), execution=row["id"], run=row["run"],
             started=row["started"], wall=row["wall"], cpu=row["cpu"], memory=row["memory"], host=row["host"],
             executor=row["executor"], log=row["log"], code=row["code_digest"].hex(), note=row["note"],
+            spans=[tuple(span) for span in json.loads(row["spans"] or "[]")],
         )  # fmt: skip
 
     def _info(self) -> dict[str, Any]:
@@ -123,6 +128,19 @@ class Dataset(Generic[T]):
         origin = self.origin
         made = f", by {origin.node} in run {origin.run}" if origin is not None else ""
         return f"<Dataset {short(self.digest)}: {', '.join(parts)}{made}>"
+
+
+def record_of(handle: Dataset[Any]) -> Record:
+    """Return the record of a handle, which may be one field of what its execution gave.
+
+    Raises:
+        CompositionError: it is a collection of several datasets.
+    """
+    if handle._execution is None:
+        raise CompositionError("a collection of datasets has no record of its own; take each of them")
+    execution = handle._store.index.execution(handle._execution)
+    text = handle._store.spill(dump_tree(handle._tree))
+    return Record(handle._execution, execution["call_key"], handle.digest, text)
 
 
 def _size(count: int) -> str:

@@ -405,6 +405,7 @@ class Engine:
         return Execution(
             call_key=work.key,
             node=step.node.name,
+            reference=step.node.reference,
             code=work.code,
             arguments=self._arguments.get(id(step), "{}"),
             side=side,

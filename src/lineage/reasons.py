@@ -18,7 +18,7 @@ def reason(graph: Graph, step: Step) -> str:
         return "refresh was asked for"
     if step.node.given.every is not None:
         return f"a new period of {step.node.given.every} has begun, or it never ran"
-    latest = graph.index.latest(step.node.name)
+    latest = graph.index.latest(step.node.reference)
     if latest is None:
         return "never ran before"
     _, code, arguments = latest

@@ -31,7 +31,8 @@ class Record(NamedTuple):
 class SideData:
     """What is known of an execution besides its result: recorded beside it, never hashed into it.
 
-    Times are Unix seconds (UTC), durations seconds, memory and sizes bytes.
+    Times are Unix seconds (UTC), durations seconds, memory and sizes bytes. `spans` are timed blocks: name, start within
+    the call, seconds.
     """
 
     started: float = 0.0
@@ -44,13 +45,14 @@ class SideData:
     process: int = 0
     log: str = ""
     bytes_out: int = 0
+    spans: tuple[tuple[str, float, float], ...] = ()
 
 
 @frozen
 class Execution:
     """One execution of a call: how a dataset came to be, or failed to.
 
-    `arguments` is JSON: per parameter its digest, and where it came from (execution, literal text, file, tag).
+    `node` is the name that people see and `reference` says which node of that name it is. `arguments` is JSON: per parameter its digest, and where it came from (execution, literal text, file, tag).
     """
 
     call_key: Digest
@@ -63,6 +65,7 @@ class Execution:
     error: str | None = None
     relies_on: tuple[tuple[str, str], ...] = ()
     note: str | None = None
+    reference: str = ""
 
 
 @frozen

@@ -15,7 +15,7 @@ from lineage.codecs.plain import find_by_name
 from lineage.codecs.text import load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.content.tree import Hole, Tree, fill, holes
-from lineage.datasets import Dataset
+from lineage.datasets import Dataset, record_of
 from lineage.engine import Engine, Replan
 from lineage.errors import (
     CompositionError,
@@ -326,9 +326,7 @@ class Session:
 
     def tag(self, dataset: Dataset[Any], name: str) -> None:
         """Let `name` point to `dataset` from now on. What it pointed to stays in the history."""
-        if dataset._execution is None:
-            raise CompositionError("only the dataset of one call can be tagged, not a collection of several")
-        self.store.index.tag(name, dataset._execution, None)
+        self.store.index.tag(name, record_of(dataset), None)
         self.store.index.flush()
 
     def dataset(self, wanted: str | Node[..., Any]) -> Dataset[Any]:
@@ -343,7 +341,7 @@ class Session:
 
     def _find(self, wanted: Any) -> Record:
         if isinstance(wanted, Node):
-            found = self.store.index.latest_of(wanted.name)
+            found = self.store.index.latest_of(wanted.reference)
             if found is None:
                 raise NotFoundError(f"no dataset of node {wanted.name} in {self.root}; materialise one first")
             return found

@@ -72,7 +72,7 @@ def _cause(error: Exception) -> BaseException:
 def compose(work: Work, store: Store) -> tuple[Tree, SideData] | Failure:
     """Run a dynamic node, which receives values, and return the tree of what it composed."""
     current = _current(work, store, 1, composes=True)
-    watch = _Watch("driver", 1)
+    watch = _Watch("driver", current)
     with capture.collecting() as log:
         try:
             made = _run(work, _thaw(work, store), current)
@@ -90,7 +90,7 @@ def compose(work: Work, store: Store) -> tuple[Tree, SideData] | Failure:
 
 def _attempt(work: Work, store: Store, executor: str, number: int) -> Success | Failure:
     current = _current(work, store, number)
-    watch = _Watch(executor, number)
+    watch = _Watch(executor, current)
     with capture.collecting() as log:
         try:
             values = _thaw(work, store)
@@ -231,11 +231,11 @@ class _StandIn(Hole):
 class _Watch:
     """Times one attempt."""
 
-    __slots__ = ("attempt", "began", "cpu", "executor", "started")
+    __slots__ = ("began", "cpu", "current", "executor", "started")
 
-    def __init__(self, executor: str, attempt: int) -> None:
+    def __init__(self, executor: str, current: Current) -> None:
         self.executor = executor
-        self.attempt = attempt
+        self.current = current
         self.started = time.time()
         self.began = time.perf_counter()
         self.cpu = time.process_time()
@@ -246,12 +246,13 @@ class _Watch:
             time.perf_counter() - self.began,
             time.process_time() - self.cpu,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            self.attempt,
+            self.current.attempt,
             self.executor,
             _HOST,
             os.getpid(),
             capture.joined(log) if log else "",
             written,
+            tuple(self.current.spans),
         )
 
 

@@ -45,9 +45,9 @@ _CHUNK = 500
 _RECORD = "e.id, e.call_key, e.result, e.value, e.relies_on"
 _EXECUTION = (
     "call_key, node, code, run, status, result, value, arguments, error, relies_on, note, "
-    "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out"
+    "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out, spans"
 )
-_INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 21)})"
+_INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 22)})"
 
 
 class SqliteIndex:
@@ -176,14 +176,14 @@ class SqliteIndex:
     def latest(self, node: str) -> tuple[int, Digest, str] | None:
         row = self._one(
             "SELECT e.id, c.digest, e.arguments FROM executions e JOIN codes c ON c.id = e.code "
-            "WHERE e.node = (SELECT id FROM nodes WHERE name = ?) AND e.status = 'ok' ORDER BY e.id DESC LIMIT 1",
+            "WHERE e.node = (SELECT id FROM nodes WHERE reference = ?) AND e.status = 'ok' ORDER BY e.id DESC LIMIT 1",
             node,
         )
         return None if row is None else (row[0], row[1], row[2])
 
     def latest_of(self, node: str) -> Record | None:
         row = self._one(
-            f"SELECT {_RECORD} FROM executions e WHERE e.node = (SELECT id FROM nodes WHERE name = ?) "
+            f"SELECT {_RECORD} FROM executions e WHERE e.node = (SELECT id FROM nodes WHERE reference = ?) "
             "AND e.status = 'ok' ORDER BY e.id DESC LIMIT 1",
             node,
         )
@@ -210,7 +210,8 @@ class SqliteIndex:
 
     def tagged(self, name: str) -> Record | None:
         row = self._one(
-            f"SELECT {_RECORD} FROM tags t JOIN executions e ON e.id = t.execution WHERE t.name = ? "
+            "SELECT e.id, e.call_key, t.result, t.value, e.relies_on FROM tags t "
+            "JOIN executions e ON e.id = t.execution WHERE t.name = ? "
             "ORDER BY t.id DESC LIMIT 1",
             name,
         )
@@ -335,10 +336,11 @@ class SqliteIndex:
     def note_anchor(self, key: Digest, execution: int) -> None:
         self._write("INSERT OR IGNORE INTO anchors VALUES (?, ?)", key, execution)
 
-    def tag(self, name: str, execution: int, run: int | None) -> None:
+    def tag(self, name: str, record: Record, run: int | None) -> None:
         self._write(
-            "INSERT INTO tags (name, execution, run, at) VALUES (?, ?, ?, ?)", name, execution, run, time.time()
-        )
+            "INSERT INTO tags (name, execution, result, value, run, at) VALUES (?, ?, ?, ?, ?, ?)",
+            name, record.execution, record.result, record.value, run, time.time(),
+        )  # fmt: skip
 
     def begin_run(self, name: str, user: str, host: str, roots: str, facts: Mapping[str, Any]) -> int:
         with self._lock:
@@ -368,20 +370,24 @@ class SqliteIndex:
         cursor: sqlite3.Cursor = self._db.execute(
             _INSERT_EXECUTION,
             (
-                execution.call_key, self._node(execution.node), self._code(execution.code), run, status,
+                execution.call_key, self._node(execution), self._code(execution.code), run, status,
                 execution.result, execution.value, execution.arguments, execution.error, relies, execution.note,
                 side.started, side.wall, side.cpu, side.memory, side.attempt, side.executor, side.host,
-                side.process, side.log, side.bytes_out,
+                side.process, side.log, side.bytes_out, json.dumps(side.spans) if side.spans else None,
             ),
         )  # fmt: skip
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
-    def _node(self, name: str) -> int:
-        number = self._nodes.get(name)
+    def _node(self, execution: Execution) -> int:
+        reference = execution.reference or execution.node
+        number = self._nodes.get(reference)
         if number is None:
-            self._db.execute("INSERT OR IGNORE INTO nodes (name) VALUES (?)", (name,))
-            number = self._nodes[name] = int(self._one("SELECT id FROM nodes WHERE name = ?", name)[0])
+            self._db.execute(
+                "INSERT OR IGNORE INTO nodes (name, reference) VALUES (?, ?)", (execution.node, reference)
+            )
+            number = int(self._one("SELECT id FROM nodes WHERE reference = ?", reference)[0])
+            self._nodes[reference] = number
         return number
 
     def _code(self, code: Digest) -> int:

@@ -21,13 +21,13 @@ CREATE TABLE runs (
     id INTEGER PRIMARY KEY, name TEXT, started REAL, finished REAL, status TEXT, user TEXT, host TEXT,
     roots TEXT, counts TEXT, facts TEXT
 );
-CREATE TABLE nodes (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+CREATE TABLE nodes (id INTEGER PRIMARY KEY, name TEXT, reference TEXT UNIQUE);
 CREATE TABLE codes (id INTEGER PRIMARY KEY, digest BLOB UNIQUE, leaves TEXT);
 CREATE TABLE executions (
     id INTEGER PRIMARY KEY, call_key BLOB, node INTEGER, code INTEGER, run INTEGER, status TEXT,
     result BLOB, value TEXT, arguments TEXT, error TEXT, relies_on TEXT, note TEXT,
     started REAL, wall REAL, cpu REAL, memory INTEGER, attempt INTEGER, executor TEXT, host TEXT, process INTEGER,
-    log TEXT, bytes_out INTEGER
+    log TEXT, bytes_out INTEGER, spans TEXT
 );
 CREATE INDEX executions_by_node ON executions (node, id);
 CREATE TABLE calls (key BLOB PRIMARY KEY, execution INTEGER) WITHOUT ROWID;
@@ -36,7 +36,9 @@ CREATE TABLE contents (digest BLOB PRIMARY KEY, manifest TEXT, info TEXT) WITHOU
 CREATE TABLE generations (recipe BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
 CREATE TABLE stamps (path TEXT PRIMARY KEY, stamp TEXT, digest BLOB) WITHOUT ROWID;
 CREATE TABLE anchors (key BLOB PRIMARY KEY, execution INTEGER) WITHOUT ROWID;
-CREATE TABLE tags (id INTEGER PRIMARY KEY, name TEXT, execution INTEGER, run INTEGER, at REAL);
+CREATE TABLE tags (
+    id INTEGER PRIMARY KEY, name TEXT, execution INTEGER, result BLOB, value TEXT, run INTEGER, at REAL
+);
 CREATE INDEX tags_by_name ON tags (name, id);
 """
 

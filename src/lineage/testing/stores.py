@@ -284,8 +284,8 @@ class IndexContract:
 
     def test_a_tag_points_to_what_it_was_given_last(self, index: Index) -> None:
         first, second = (index.record(an_execution(name), None, 1) for name in "ab")
-        index.tag("prod", first.execution, None)
-        index.tag("prod", second.execution, 1)
+        index.tag("prod", first, None)
+        index.tag("prod", second, 1)
         assert index.tagged("prod") == second
         assert index.tagged("none") is None
 
