@@ -118,7 +118,7 @@ class Steps:
             setattr(os, name, self.around(name, getattr(os, name)))
         sys.addaudithook(self._on_event)
         opened = index_module._open
-        index_module._open = lambda *arguments: _Counted(opened(*arguments), self)  # type: ignore[assignment, return-value]
+        index_module._open = lambda *arguments: _Counted(opened(*arguments), self)  # type: ignore[assignment]
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wxa+"):

@@ -23,7 +23,7 @@ LAYERS = [
     {"code"},
     {"codecs", "files"},
     {"identity"},
-    {"graph", "schema", "signatures", "wiring", "structure", "approx", "progress", "git"},
+    {"graph", "schema", "signatures", "wiring", "structure", "approx", "progress", "git", "streaming"},
     {"node"},
     {"combinators"},
     {"storage"},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import attrs
+import polars as pl
 import pytest
 
 import lineage as ln
@@ -582,3 +583,15 @@ def test_main_runs_a_composing_function_with_its_parameters_as_options(tmp_path:
     assert run("--n", "5") == (0, "10\n")
     assert run("--n", "7", "--plan") == (0, "Plan: 1 execute\n  execute   double(x=7)   (argument x: 5 → 7)\n")
     assert run("--n", "x")[0] == run("--m", "3")[0] == 2
+
+
+def test_a_streaming_call_in_an_exact_node_is_flagged() -> None:
+    with pytest.warns(UserWarning, match="streamed float sums"):
+
+        @ln.node
+        def total(frame: pl.LazyFrame) -> pl.DataFrame:
+            return frame.sum().collect(engine="streaming")
+
+    @ln.node(compare="unordered")
+    def fine(frame: pl.LazyFrame) -> pl.DataFrame:
+        return frame.sum().collect(engine="streaming")

@@ -76,8 +76,8 @@ def _tables(new: Any, anchor: Any, tolerance: Approx) -> float | None:
 
     one = new.collect(engine="in-memory") if isinstance(new, pl.LazyFrame) else new
     other = anchor.collect(engine="in-memory") if isinstance(anchor, pl.LazyFrame) else anchor
-    if isinstance(one, pl.Series):
-        one, other = one.to_frame(), other.to_frame()
+    if isinstance(new, pl.Series):
+        one, other = new.to_frame(), anchor.to_frame()
     if one.schema != other.schema or one.height != other.height:
         return None
     parts: list[float | None] = []

@@ -6,6 +6,7 @@ import difflib
 import functools
 import json
 import types
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
@@ -20,6 +21,7 @@ from lineage.identity import digest_constant, freezer
 from lineage.options import Compare, Options, Resources, Retry
 from lineage.running import inside
 from lineage.signatures import Signature
+from lineage.streaming import streaming_call
 from lineage.wiring import brief, check_value, misfit_inside
 
 __all__ = ["Kind", "Node", "dynamic", "node", "sink"]
@@ -47,6 +49,7 @@ class Node(Generic[P, R]):
         self.signature = Signature(fn)
         self._known = [set[Any]() for _ in self.signature.names]
         """For each parameter, the plain types and the nodes that are known to fit it."""
+        _warn_of_streaming(fn, options, self.name)
         self._code: code.CodeFingerprint | None = None
         self._digest: tuple[object, Digest] | None = None
 
@@ -254,6 +257,17 @@ class Node(Generic[P, R]):
 
 
 _SCALARS = frozenset({int, str, float, bool, type(None)})
+
+
+def _warn_of_streaming(fn: Callable[..., Any], options: Options, name: str) -> None:
+    call = streaming_call(fn)
+    if call is not None and options.compare == "exact":
+        warnings.warn(
+            f"{name} calls {call}: streamed float sums and orders of rows may differ from run to run, which an exact "
+            "comparison takes for a change. Collect in memory, or declare compare='unordered' or 'approx'",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 def _check_declaration(fn: Any, name: str | None) -> None:

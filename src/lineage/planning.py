@@ -161,7 +161,8 @@ class Graph:
     def _generation(self, hole: Hole, base: Digest) -> int:
         if not isinstance(hole, Call):
             return 0
-        return self.generations.get(base, 0) + int(self._is_refreshed(hole._lineage_node))
+        known: int = self.generations.get(base, 0)
+        return known + int(self._is_refreshed(hole._lineage_node))
 
     def _is_refreshed(self, node: Any) -> bool:
         return bool(self.refresh) and any(getattr(other, "fn", None) is node.fn for other in self.refresh)

@@ -94,9 +94,7 @@ def test_a_damaged_object_is_kept_for_a_look(objects: LocalObjects) -> None:
 def test_what_was_put_is_durable_after_sync_and_so_is_its_folder(
     objects: LocalObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[str] = []
-    fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle)))
+    synced = watched_syncs(monkeypatch)
     digest = objects.put(b"good bytes")
     assert len(synced) == 1  # the bytes, before they got their name
     assert "/tmp/" in synced[0]
@@ -104,14 +102,25 @@ def test_what_was_put_is_durable_after_sync_and_so_is_its_folder(
     assert {str(place(objects, digest).parent), str(objects.folder), str(objects.folder.parent)} <= set(synced)
 
 
+def watched_syncs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that grows by the path of everything that is synced from now on."""
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def watched(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    return synced
+
+
 def test_an_object_that_another_process_has_just_put_is_made_durable_too(
     objects: LocalObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = LocalObjects(objects.folder).put(b"good bytes")
     assert objects.put(b"good bytes") == digest
-    synced: list[str] = []
-    fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(os.readlink(f"/proc/self/fd/{handle}")), fsync(handle)))
+    synced = watched_syncs(monkeypatch)
     objects.sync()
     assert str(place(objects, digest).parent) in synced
 
