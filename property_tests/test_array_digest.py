@@ -44,9 +44,7 @@ def _said(array: Array) -> str:
 def _dtype(dtype: np.dtype[Any]) -> str:
     if dtype.names is not None:
         assert dtype.fields is not None
-        return str(
-            [(name, *map(str, dtype.fields[name][2:]), _dtype(dtype[name])) for name in dtype.names]
-        )
+        return str([(name, *map(str, dtype.fields[name][2:]), _dtype(dtype[name])) for name in dtype.names])
     if dtype.subdtype is not None:
         return f"{_dtype(dtype.subdtype[0])} {dtype.subdtype[1]}"
     return dtype.str
@@ -81,9 +79,7 @@ def test_arrays_of_one_dtype_and_shape_differ_where_a_value_does(
 
 @at_leisure
 @given(st.data(), any_array, st.integers(1, 3), st.integers(1, 5))
-def test_strides_and_blocks_do_not_count(
-    data: st.DataObject, array: Array, step: int, rows: int
-) -> None:
+def test_strides_and_blocks_do_not_count(data: st.DataObject, array: Array, step: int, rows: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(arrays, "SEGMENT_ROWS", rows * 2)
         whole = digest_ndarray(array)

@@ -24,12 +24,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
-from codec_classes import Access, Colour, Data, Frozen, Holder, Level, Loose, Mode, Named, Plain
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from polars.testing.parametric import dataframes, series
 
+from codec_classes import Access, Colour, Data, Frozen, Holder, Level, Loose, Mode, Named, Plain
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import Thawer
 from lineage.content.tree import digest_tree
@@ -75,7 +75,7 @@ def alike(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, float) and not isinstance(one, np.generic):
-        return math.isnan(one) and math.isnan(other) or one.hex() == other.hex()
+        return (math.isnan(one) and math.isnan(other)) or one.hex() == other.hex()
     if isinstance(one, complex) and not isinstance(one, np.generic):
         return alike(one.real, other.real) and alike(one.imag, other.imag)
     if isinstance(one, np.generic):
@@ -113,7 +113,9 @@ def alike_arrays(one: Any, other: Any) -> bool:
     if one.dtype.names:
         return all(alike_arrays(one[name], other[name]) for name in one.dtype.names)
     if one.dtype.kind in "fc":
-        return bool(np.array_equal(one, other, equal_nan=True) and np.array_equal(np.signbit(one.real), np.signbit(other.real)))
+        return bool(
+            np.array_equal(one, other, equal_nan=True) and np.array_equal(np.signbit(one.real), np.signbit(other.real))
+        )
     return one.tobytes() == other.tobytes() or bool((one == other).all())
 
 
@@ -191,7 +193,10 @@ def test_plain_values_survive(value: Any) -> None:
 
 
 @settings(QUIET, max_examples=100)
-@given(st.lists(SCALARS.filter(hashable).filter(lambda value: value == value), unique_by=digest_of_value, max_size=12), st.randoms())
+@given(
+    st.lists(SCALARS.filter(hashable).filter(lambda value: value == value), unique_by=digest_of_value, max_size=12),
+    st.randoms(),
+)
 def test_a_set_is_gone_through_in_an_order_that_only_its_digest_decides(items: list[Any], random: Any) -> None:
     one = set(items)
     random.shuffle(items)
@@ -405,7 +410,12 @@ def test_instances_survive_with_all_that_they_hold(attributes: dict[str, Any]) -
 def test_deep_values_survive_or_are_refused_clearly(depth: int, kind: str) -> None:
     value: Any = 1
     for _ in range(depth):
-        wraps: dict[str, Any] = {"list": lambda v: [v], "dict": lambda v: {"a": v}, "attrs": Frozen, "holder": lambda v: Holder(a=v)}
+        wraps: dict[str, Any] = {
+            "list": lambda v: [v],
+            "dict": lambda v: {"a": v},
+            "attrs": Frozen,
+            "holder": lambda v: Holder(a=v),
+        }
         value = wraps[kind](value)
     try:
         back = stored(value)

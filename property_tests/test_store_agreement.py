@@ -115,7 +115,9 @@ class IndexAgrees(RuleBasedStateMachine):
     def _opened(self) -> SqliteIndex:
         return SqliteIndex(self.folder / "index.sqlite", before_commit=lambda: None)
 
-    @rule(target=records, call=NAMES, value=VALUES, recipe=st.none() | NAMES, based=st.booleans(), replace=st.booleans())
+    @rule(
+        target=records, call=NAMES, value=VALUES, recipe=st.none() | NAMES, based=st.booleans(), replace=st.booleans()
+    )
     def record(self, call: str, value: str, recipe: str | None, based: bool, replace: bool) -> Any:
         found = None if recipe is None else Recipe(key(recipe), key("base " + recipe) if based else None)
         execution = an_execution(call, value)

@@ -36,18 +36,14 @@ def test_layout_does_not_count(data: st.DataObject, value: TableValue) -> None:
 
 @at_leisure
 @given(st.data(), table_values(), table_values())
-def test_tables_that_say_different_things_differ(
-    data: st.DataObject, one: TableValue, other: TableValue
-) -> None:
+def test_tables_that_say_different_things_differ(data: st.DataObject, one: TableValue, other: TableValue) -> None:
     digests = [digest_table(data.draw(layouts(value))) for value in (one, other)]
     assert (digests[0] == digests[1]) == (str(one) == str(other))
 
 
 @at_leisure
 @given(st.data(), column_values(), st.integers(0, 5))
-def test_columns_of_one_type_differ_where_a_value_does(
-    data: st.DataObject, one: ColumnValue, rows: int
-) -> None:
+def test_columns_of_one_type_differ_where_a_value_does(data: st.DataObject, one: ColumnValue, rows: int) -> None:
     again = st.lists(ours.values(one.type), min_size=rows, max_size=rows)
     other = attrs.evolve(one, values=tuple(data.draw(again)))
     digests = [digest_array(data.draw(ours.arrays(c.type, c.values))) for c in (one, other)]
@@ -83,9 +79,7 @@ def test_a_slice_is_the_table_of_its_rows(data: st.DataObject, one: ColumnValue)
 
 @at_leisure
 @given(st.data(), table_values(), st.integers(1, 4))
-def test_the_blocks_that_are_hashed_together_leave_no_trace(
-    data: st.DataObject, value: TableValue, size: int
-) -> None:
+def test_the_blocks_that_are_hashed_together_leave_no_trace(data: st.DataObject, value: TableValue, size: int) -> None:
     table = data.draw(layouts(value))
     whole = digest_table(table)
     with pytest.MonkeyPatch.context() as patch:
@@ -153,9 +147,7 @@ def _simple(columns: Sequence[ColumnValue], rows: int) -> pa.Table:
     """Write columns as most programs would."""
     if not columns:
         return pa.table({"x": pa.nulls(rows)}).select([])
-    return pa.table(
-        {c.name: pa.array([_named(v, c.type) for v in c.values], c.type) for c in columns}
-    )
+    return pa.table({c.name: pa.array([_named(v, c.type) for v in c.values], c.type) for c in columns})
 
 
 def _named(value: Any, type: pa.DataType) -> Any:

@@ -147,7 +147,9 @@ def run(store: str, *, die_at: int = 0, die_on: str = "", count: bool = False) -
     if die_at or die_on or count:
         steps.install()
     events: list[tuple[str, str]] = []
-    with ln.Session(store, verify="always", on_event=lambda verdict, node, _: events.append((verdict, node))) as session:
+    with ln.Session(
+        store, verify="always", on_event=lambda verdict, node, _: events.append((verdict, node))
+    ) as session:
         value = session.compute(everything())
     return {
         "right": value == EXPECTED,
@@ -192,7 +194,9 @@ def slow(number: int, seconds: float) -> int:
 
 def chain(store: str) -> dict[str, Any]:
     """Compute ten calls of which each takes a while."""
-    with ln.Session(store, on_event=lambda verdict, node, text: print(verdict, text, file=sys.stderr, flush=True)) as session:
+    with ln.Session(
+        store, on_event=lambda verdict, node, text: print(verdict, text, file=sys.stderr, flush=True)
+    ) as session:
         return {"value": session.compute([slow(number, 0.1) for number in range(10)])}
 
 

@@ -15,12 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import fault_pipeline as pipeline
 import numpy as np
 import polars as pl
 import pytest
 from blake3 import blake3
 
+import fault_pipeline as pipeline
 import lineage as ln
 from lineage.errors import LineageError, ReadOnlyStoreError, StoreError, StoreVersionError
 from lineage.storage import schema
@@ -461,9 +461,7 @@ def test_a_read_only_store_refuses_misses(frozen: Path) -> None:
         assert_as_it_was("table", session.compute(pipeline.table(500)))
 
 
-def test_what_a_killed_writer_left_in_the_log_is_read_from_a_read_only_store(
-    zygote: Zygote, tmp_path: Path
-) -> None:
+def test_what_a_killed_writer_left_in_the_log_is_read_from_a_read_only_store(zygote: Zygote, tmp_path: Path) -> None:
     """SQLite would need to write beside the log to read it."""
     store = tmp_path / "killed"
     code, _ = zygote.ask("run", store=str(store), die_on="before close")

@@ -180,15 +180,26 @@ def test_a_second_edit_within_one_tick_of_the_clock_is_seen(session: ln.Session,
 def test_name_and_suffix_are_seen_and_the_folder_is_not(session: ln.Session, log: Log, tmp_path: Path) -> None:
     for name in ("one/a.txt", "two/a.txt", "one/b.txt", "one/a.csv"):
         old(tmp_path / name, "same")
-    found = [session.compute(facts(ln.File(tmp_path / name))) for name in ("one/a.txt", "two/a.txt", "one/b.txt", "one/a.csv")]
-    assert [value[:2] for value in found] == [("a.txt", ".txt"), ("a.txt", ".txt"), ("b.txt", ".txt"), ("a.csv", ".csv")]
+    found = [
+        session.compute(facts(ln.File(tmp_path / name)))
+        for name in ("one/a.txt", "two/a.txt", "one/b.txt", "one/a.csv")
+    ]
+    assert [value[:2] for value in found] == [
+        ("a.txt", ".txt"),
+        ("a.txt", ".txt"),
+        ("b.txt", ".txt"),
+        ("a.csv", ".csv"),
+    ]
     assert [verdict for verdict, _ in log] == ["executed", "hit", "executed", "executed"]
 
 
 def test_partition_values_are_seen(session: ln.Session, log: Log, tmp_path: Path) -> None:
     for name in ("month=1/a.txt", "month=2/a.txt", "year=1/a.txt"):
         old(tmp_path / name, "same")
-    found = [session.compute(facts(ln.File(tmp_path / name)))[2] for name in ("month=1/a.txt", "month=2/a.txt", "year=1/a.txt")]
+    found = [
+        session.compute(facts(ln.File(tmp_path / name)))[2]
+        for name in ("month=1/a.txt", "month=2/a.txt", "year=1/a.txt")
+    ]
     assert found == [{"month": "1"}, {"month": "2"}, {"year": "1"}]
     assert [verdict for verdict, _ in log] == ["executed"] * 3
 

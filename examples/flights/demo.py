@@ -46,7 +46,9 @@ def main() -> None:
 
     title("A comment and a docstring edited: the code does the same, everything is a hit")
     source = (WORK / "pipeline.py").read_text()
-    edited = source.replace('"""Fit boosted trees to the delays."""', '"""Fit trees."""\n    # A remark for the next reader.')
+    edited = source.replace(
+        '"""Fit boosted trees to the delays."""', '"""Fit trees."""\n    # A remark for the next reader.'
+    )
     assert edited != source
     (WORK / "pipeline.py").write_text(edited)
     run("--explain")

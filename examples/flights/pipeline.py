@@ -1,8 +1,8 @@
 """How late will a flight from New York arrive? A model on the 336,776 flights of 2013, against means by route.
 
-    python pipeline.py                        # everything missing is computed, everything else is a hit
-    python pipeline.py --explain              # the same, with the plan and its reasons
-    python pipeline.py --learning-rate 0.2    # only what depends on it runs
+python pipeline.py                        # everything missing is computed, everything else is a hit
+python pipeline.py --explain              # the same, with the plan and its reasons
+python pipeline.py --learning-rate 0.2    # only what depends on it runs
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Pure typed functions, composed into a graph whose outputs are content-hashed, immutable datasets with lineage.
 
-    import lineage as ln
+import lineage as ln
 
-    @ln.node
-    def words(text: str) -> list[str]:
-        return text.split()
+@ln.node
+def words(text: str) -> list[str]:
+    return text.split()
 
-    @ln.node
-    def count(items: list[str]) -> int:
-        return len(items)
+@ln.node
+def count(items: list[str]) -> int:
+    return len(items)
 
-    ln.compute(count(words("pure functions, cached by what they do")))     # 7
+ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag

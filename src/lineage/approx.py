@@ -85,7 +85,9 @@ def _tables(new: Any, anchor: Any, tolerance: Approx) -> float | None:
         a, b = one[name], other[name]
         if dtype.is_float():
             same_nulls = a.is_null().equals(b.is_null())
-            parts.append(_numbers(a.fill_null(0).to_numpy(), b.fill_null(0).to_numpy(), tolerance) if same_nulls else None)
+            parts.append(
+                _numbers(a.fill_null(0).to_numpy(), b.fill_null(0).to_numpy(), tolerance) if same_nulls else None
+            )
         else:
             parts.append(0.0 if a.equals(b, null_equal=True) else None)
     return _largest(parts)

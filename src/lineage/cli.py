@@ -20,7 +20,9 @@ def run_flow(flow: Callable[..., Any], argv: Sequence[str] | None = None) -> Non
     """
     from cyclopts import App
 
-    app = App(name=flow.__name__, help=inspect.getdoc(flow) or "", result_action="return_value", help_format="plaintext")
+    app = App(
+        name=flow.__name__, help=inspect.getdoc(flow) or "", result_action="return_value", help_format="plaintext"
+    )
     app.default(_command(flow))
     try:
         app(list(argv) if argv is not None else None, exit_on_error=True, print_error=True)

@@ -16,7 +16,7 @@ from lineage.outcomes import Failed, Ok
 if TYPE_CHECKING:
     import polars as pl
 
-    from lineage.datasets import Dataset, record_of
+    from lineage.datasets import Dataset
 
 __all__ = ["ArrowTable", "attempt", "flatten", "map", "ref", "scan", "starmap", "view"]
 

@@ -192,10 +192,9 @@ class Node(Generic[P, R]):
 
         Asked after every call: has it changed a global, a closure or a file that its code reads?
         """
-        known = self._digest
-        if self.given.version is None and known is not None and known[0] is self._code and known[1] == digest:
-            if self._code is not None and self._code.is_current(sources=False):
-                return True
+        code, known = self._code, self._digest
+        if code is not None and known == (code, digest) and code.is_current(sources=False):
+            return True
         return self.code_digest() == digest
 
     def packages(self) -> Mapping[str, str]:

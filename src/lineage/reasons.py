@@ -88,5 +88,3 @@ def _calls_behind(step: Step) -> list[Step]:
         else:
             stack.extend(made_from.inputs)
     return found
-
-

@@ -52,7 +52,8 @@ class SideData:
 class Execution:
     """One execution of a call: how a dataset came to be, or failed to.
 
-    `node` is the name that people see and `reference` says which node of that name it is. `arguments` is JSON: per parameter its digest, and where it came from (execution, literal text, file, tag).
+    `node` is the name that people see and `reference` says which node of that name it is. `arguments` is JSON: per
+    parameter its digest, and where it came from (executions, files, the text of a literal).
     """
 
     call_key: Digest

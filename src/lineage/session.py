@@ -115,7 +115,9 @@ class Session:
             self._store = None
 
     def __repr__(self) -> str:
-        return f"Session({str(self.root)!r}, executors={{{', '.join(f'{n}: {e!r}' for n, e in self.executors.items())}}})"
+        return (
+            f"Session({str(self.root)!r}, executors={{{', '.join(f'{n}: {e!r}' for n, e in self.executors.items())}}})"
+        )
 
     # -- the three questions
 
@@ -298,9 +300,7 @@ class Session:
     def _mend(self, engine: Engine, origins: list[Step], *, read: bool) -> None:
         """Execute again the calls whose results are damaged or gone."""
         broken = [
-            step
-            for step in origins
-            if not (engine.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
+            step for step in origins if not (engine.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
         ]
         if broken:
             with capture.capturing(), fixed_settings(_packages(engine.graph), _cpus(engine.graph)):
@@ -347,7 +347,9 @@ class Session:
             return found
         found = self.store.index.tagged(wanted)
         if found is None:
-            raise NotFoundError(f"no dataset is tagged {wanted!r} in {self.root}; tag one with lineage.tag(dataset, name)")
+            raise NotFoundError(
+                f"no dataset is tagged {wanted!r} in {self.root}; tag one with lineage.tag(dataset, name)"
+            )
         return found
 
     def _resolved(self, pinned: Pinned) -> Record:

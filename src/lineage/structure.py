@@ -67,7 +67,9 @@ def as_view(tree: Tree, kind: str) -> Tree:
         if kind == "table:polars.LazyFrame":
             return parts[0] if len(parts) == 1 else Branch("scan", parts)
         raise LineageError("several tables can be seen as one LazyFrame; collect it in a node for another type")
-    raise LineageError(f"only tables and lists of tables can be seen as {kind.partition(':')[2]}, not {_described(tree)}")
+    raise LineageError(
+        f"only tables and lists of tables can be seen as {kind.partition(':')[2]}, not {_described(tree)}"
+    )
 
 
 def ok_tree(tree: Tree) -> Tree:

@@ -7,8 +7,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from code_project import Project, look
 
+from code_project import Project, look
 from lineage.code import check_declaration
 from lineage.code.files import FileState, file_state
 from lineage.digest import digest_of

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from code_project import Project, look
 
+from code_project import Project, look
 from lineage.errors import UnstableIdentityError
 
 ONE, TWO = "def f(*x): return 1", "def f(*x): return 2"

@@ -5,8 +5,8 @@ changed.
 from __future__ import annotations
 
 import pytest
-from code_project import Project, digest_plain, look
 
+from code_project import Project, digest_plain, look
 from lineage.code import identify
 
 pytest.importorskip("numba")

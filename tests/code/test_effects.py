@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from code_project import Project, in_process
 
 HEAD = "import numpy as np\nimport sys\nTABLE = {}\ndef patch(v=1): TABLE['v'] = v\n"

@@ -7,7 +7,6 @@ import json
 from types import ModuleType
 
 from code_project import Project, digest_plain
-
 from lineage.code import identify
 from lineage.digest import Digest
 

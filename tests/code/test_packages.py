@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from code_project import Project, in_process, look
 
 SCRIPT = """

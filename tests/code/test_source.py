@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from code_project import Project, in_process, look
 
+from code_project import Project, in_process, look
 from lineage.code import source_of
 from lineage.errors import StaleCodeError
 

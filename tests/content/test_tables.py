@@ -40,9 +40,7 @@ def _each(change: Callable[[pa.ChunkedArray], Any]) -> pa.Table:
 
 
 def _rechunked() -> pa.Table:
-    return pa.concat_tables(
-        [TABLE.slice(0, 1), TABLE.slice(1, 0), TABLE.slice(1, 2), TABLE.slice(3)]
-    )
+    return pa.concat_tables([TABLE.slice(0, 1), TABLE.slice(1, 0), TABLE.slice(1, 2), TABLE.slice(3)])
 
 
 def _sliced() -> pa.Table:
@@ -52,20 +50,14 @@ def _sliced() -> pa.Table:
 def _encoded() -> pa.Table:
     leaves = {"key", "word", "share", "yes"}
     return pa.table(
-        {
-            n: c.dictionary_encode() if n in leaves else c
-            for n, c in zip(TABLE.column_names, TABLE, strict=True)
-        }
+        {n: c.dictionary_encode() if n in leaves else c for n, c in zip(TABLE.column_names, TABLE, strict=True)}
     )
 
 
 def _run_ends() -> pa.Table:
     leaves = {"key", "word", "share", "yes"}
     return pa.table(
-        {
-            n: pc.run_end_encode(c) if n in leaves else c
-            for n, c in zip(TABLE.column_names, TABLE, strict=True)
-        }
+        {n: pc.run_end_encode(c) if n in leaves else c for n, c in zip(TABLE.column_names, TABLE, strict=True)}
     )
 
 
@@ -281,9 +273,7 @@ def test_two_columns_of_one_name_are_refused() -> None:
 
 def test_a_union_is_refused_by_the_name_of_its_column() -> None:
     union = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
-    with pytest.raises(
-        UnstableIdentityError, match=r"column 'u': no digest for the union type"
-    ) as e:
+    with pytest.raises(UnstableIdentityError, match=r"column 'u': no digest for the union type") as e:
         digest_table(pa.table({"u": pa.array([1])}).set_column(0, "u", union))
     assert e.value.facts == {"column": "u"}
 
@@ -319,9 +309,7 @@ POLARS_TYPES = {
     "list of wide integers": pl.Series([[1, 2], None, [3, 4]], dtype=pl.List(pl.Int128)),
     "list of categoricals": pl.Series([["a"], None, []], dtype=pl.List(pl.Categorical)),
     "list of strings": pl.Series([["a"], None, []]),
-    "struct of enums": pl.Series(
-        [{"e": "a"}, None, {"e": None}], dtype=pl.Struct({"e": pl.Enum(["a"])})
-    ),
+    "struct of enums": pl.Series([{"e": "a"}, None, {"e": None}], dtype=pl.Struct({"e": pl.Enum(["a"])})),
     "struct of strings": pl.Series([{"e": "a"}, None, {"e": None}]),
     "struct of wide integers": pl.Series([{"e": 1}, None, None], dtype=pl.Struct({"e": pl.Int128})),
     "map": pl.Series([{"a": 1}, None, {}], dtype=pl.Map(pl.String, pl.Int64)),
@@ -404,9 +392,7 @@ def test_rows_beyond_one_block_count() -> None:
     nested = pa.ListArray.from_arrays(np.arange(0, 2 * rows + 1, 2), pa.array(np.arange(2 * rows)))
     for array in (words, words.cast(pa.string_view()), words.dictionary_encode(), nested):
         whole = digest_array(array)
-        parts = pa.chunked_array(
-            [array.slice(0, 77), array.slice(77, rows - 78), array.slice(rows - 1)]
-        )
+        parts = pa.chunked_array([array.slice(0, 77), array.slice(77, rows - 78), array.slice(rows - 1)])
         assert digest_array(parts) == whole != digest_array(array.slice(0, rows - 1))
 
 

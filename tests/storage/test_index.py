@@ -142,7 +142,10 @@ def test_an_index_of_an_older_version_is_brought_up_to_date(
 ) -> None:
     record = index.record(an_execution("a", "41"), Recipe(key("r")), 1)
     index.close()
-    steps = {1: "ALTER TABLE runs ADD COLUMN mood TEXT", 2: "CREATE TABLE moods (name TEXT); INSERT INTO moods VALUES ('x')"}
+    steps = {
+        1: "ALTER TABLE runs ADD COLUMN mood TEXT",
+        2: "CREATE TABLE moods (name TEXT); INSERT INTO moods VALUES ('x')",
+    }
     monkeypatch.setattr(schema, "VERSION", 3)
     monkeypatch.setattr(schema, "_MIGRATIONS", steps)
     with pytest.raises(StoreVersionError, match="can't be written"):

@@ -39,9 +39,7 @@ class Freezer:
     `codecs` are the families by name and `kinds` the types they serve, by top-level package and class name.
     """
 
-    def __init__(
-        self, codecs: dict[str, Codec], kinds: dict[tuple[str, str], str], identify: Identify
-    ) -> None:
+    def __init__(self, codecs: dict[str, Codec], kinds: dict[tuple[str, str], str], identify: Identify) -> None:
         self.codecs = codecs
         self.kinds = kinds
         self.identify = identify
@@ -90,9 +88,7 @@ class _Walk:
             try:
                 return rule(self, value)
             except RecursionError:
-                raise UnstableIdentityError(
-                    f"a {cls.__name__} contains itself, or is nested too deeply"
-                ) from None
+                raise UnstableIdentityError(f"a {cls.__name__} contains itself, or is nested too deeply") from None
         if isinstance(value, Hole):
             return value
         return self._other(value, cls)
@@ -219,7 +215,7 @@ class _Walk:
         return Leaf(f"pickle:{name_of(cls)}", content, value=value, code=self.freezer.identify(cls))
 
     def _state_digests(self, value: Any, cls: type) -> Iterator[bytes]:
-        if isinstance(value, Iterator) or isinstance(value, types.ModuleType):
+        if isinstance(value, (Iterator, types.ModuleType)):
             raise UnstableIdentityError(_no_identity(cls, "it is an iterator or a module"))
         key = id(value)
         if key in self.open:
@@ -293,9 +289,7 @@ class _State:
 
 
 def _freeze_state(walk: _Walk, state: _State) -> Tree:
-    pairs = (
-        Branch("pair", (name, walk.at(value, f".{name}"))) for name, value in state.attributes.items()
-    )
+    pairs = (Branch("pair", (name, walk.at(value, f".{name}"))) for name, value in state.attributes.items())
     return Branch("state", tuple(pairs))
 
 
@@ -304,10 +298,7 @@ def _is_plumbing(function: Any) -> bool:
 
 
 def _no_identity(cls: type, why: str) -> str:
-    return (
-        f"{name_of(cls)} has no stable identity ({why}); "
-        "make it inside the node, or pass what it is made from"
-    )
+    return f"{name_of(cls)} has no stable identity ({why}); make it inside the node, or pass what it is made from"
 
 
 def _placed(error: UnstableIdentityError, where: str) -> UnstableIdentityError:

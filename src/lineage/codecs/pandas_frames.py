@@ -150,11 +150,15 @@ def _labels(columns: Any) -> Any:
     if isinstance(columns, pd.MultiIndex):
         levels = [[_label(part) for part in columns.get_level_values(level)] for level in range(columns.nlevels)]
         return {"levels": levels, "names": names, "dtypes": [_label_dtype(level.dtype) for level in columns.levels]}
-    return {"labels": [_label(label) for label in columns.tolist()], "dtype": _label_dtype(columns.dtype), "names": names}
+    return {
+        "labels": [_label(label) for label in columns.tolist()],
+        "dtype": _label_dtype(columns.dtype),
+        "names": names,
+    }
 
 
 def _label_dtype(dtype: Any) -> Any:
-    return "object" if dtype == object else _dtype(dtype)
+    return "object" if dtype == object else _dtype(dtype)  # noqa: E721 (a dtype, not a type)
 
 
 def _read_labels(shape: Any) -> Any:

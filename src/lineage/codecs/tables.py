@@ -44,7 +44,10 @@ class TableCodec:
             "columns": {column: digest.hex() for column, digest in found.columns.items()},
         }
         if name == "pandas.DataFrame":
-            info |= {"rows": len(value), "schema": {str(n): str(t) for n, t in zip(value.columns, value.dtypes, strict=True)}}
+            info |= {
+                "rows": len(value),
+                "schema": {str(n): str(t) for n, t in zip(value.columns, value.dtypes, strict=True)},
+            }
         return content, info
 
     def lossless(self, value: Any) -> bool:

@@ -170,9 +170,7 @@ def _time_limit(seconds: float | None, name: str) -> Any:
     return _limit(seconds, name)
 
 
-def _stored(
-    work: Work, store: Store, value: Any, current: Current, watch: _Watch, log: list[str]
-) -> Success:
+def _stored(work: Work, store: Store, value: Any, current: Current, watch: _Watch, log: list[str]) -> Success:
     node = work.node
     if not node.still_is(work.code):
         raise MutationError(

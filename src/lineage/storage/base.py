@@ -61,9 +61,7 @@ class Index(Protocol):
 
     def by_call(self, keys: Sequence[Digest]) -> dict[Digest, Record]: ...
 
-    def record(
-        self, execution: Execution, recipe: Recipe | None, run: int, *, replace: bool = False
-    ) -> Record:
+    def record(self, execution: Execution, recipe: Recipe | None, run: int, *, replace: bool = False) -> Record:
         """Keep a successful execution under its call key, and under `recipe` if given; return the record that holds.
 
         With `replace`, a record that is there already gives way (a refresh, a damaged object); the old execution stays in the history.

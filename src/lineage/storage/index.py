@@ -203,9 +203,7 @@ class SqliteIndex:
         return None if row is None else (row[0], row[1])
 
     def anchor(self, key: Digest) -> Record | None:
-        row = self._one(
-            f"SELECT {_RECORD} FROM anchors a JOIN executions e ON e.id = a.execution WHERE a.key = ?", key
-        )
+        row = self._one(f"SELECT {_RECORD} FROM anchors a JOIN executions e ON e.id = a.execution WHERE a.key = ?", key)
         return None if row is None else _record(row)
 
     def tagged(self, name: str) -> Record | None:
@@ -246,9 +244,7 @@ class SqliteIndex:
 
     # -- writes
 
-    def record(
-        self, execution: Execution, recipe: Recipe | None, run: int, *, replace: bool = False
-    ) -> Record:
+    def record(self, execution: Execution, recipe: Recipe | None, run: int, *, replace: bool = False) -> Record:
         assert execution.result is not None
         assert execution.value is not None
         with self._lock:
@@ -258,9 +254,7 @@ class SqliteIndex:
                 verb = "REPLACE" if replace else "IGNORE"
                 added = self._db.execute(f"INSERT OR {verb} INTO calls VALUES (?, ?)", (execution.call_key, number))
                 if added.rowcount == 1:
-                    winner = Record(
-                        number, execution.call_key, execution.result, execution.value, execution.relies_on
-                    )
+                    winner = Record(number, execution.call_key, execution.result, execution.value, execution.relies_on)
                 else:
                     winner = self.by_call([execution.call_key])[execution.call_key]
                     self._note_loser(number, execution, winner)
@@ -383,9 +377,7 @@ class SqliteIndex:
         reference = execution.reference or execution.node
         number = self._nodes.get(reference)
         if number is None:
-            self._db.execute(
-                "INSERT OR IGNORE INTO nodes (name, reference) VALUES (?, ?)", (execution.node, reference)
-            )
+            self._db.execute("INSERT OR IGNORE INTO nodes (name, reference) VALUES (?, ?)", (execution.node, reference))
             number = int(self._one("SELECT id FROM nodes WHERE reference = ?", reference)[0])
             self._nodes[reference] = number
         return number

@@ -60,7 +60,9 @@ def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
             "Upgrade lineage, or point LINEAGE_STORE at another folder"
         )
     if not writable:
-        raise StoreVersionError(f"this store has index version {found} and can't be written, so not upgraded to {VERSION}")
+        raise StoreVersionError(
+            f"this store has index version {found} and can't be written, so not upgraded to {VERSION}"
+        )
     connection.execute("BEGIN IMMEDIATE")
     try:
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -293,13 +293,8 @@ def _float_bytes(filled: Sequence[float], width: int, payload: int) -> bytes:
 
 
 @st.composite
-def _structs(
-    draw: _Draw, type: pa.DataType, filled: Sequence[Any], validity: pa.Buffer
-) -> pa.Array:
-    children = [
-        draw(arrays(field.type, [value[index] for value in filled]))
-        for index, field in enumerate(type)
-    ]
+def _structs(draw: _Draw, type: pa.DataType, filled: Sequence[Any], validity: pa.Buffer) -> pa.Array:
+    children = [draw(arrays(field.type, [value[index] for value in filled])) for index, field in enumerate(type)]
     pairs = zip(type, children, strict=True)
     laid_out = pa.struct([pa.field(field.name, child.type) for field, child in pairs])
     return pa.Array.from_buffers(laid_out, len(filled), [validity], children=children)
@@ -333,9 +328,7 @@ def _lists(
 
 
 @st.composite
-def _list_views(
-    draw: _Draw, kind: Any, type: pa.DataType, shown: Sequence[Any], validity: pa.Buffer
-) -> pa.Array:
+def _list_views(draw: _Draw, kind: Any, type: pa.DataType, shown: Sequence[Any], validity: pa.Buffer) -> pa.Array:
     """Draw lists whose items stand in any order, with others between them."""
     items, starts = list(draw(st.lists(values(type), max_size=1))), [0] * len(shown)
     for index in draw(st.permutations(range(len(shown)))):
