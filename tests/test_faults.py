@@ -166,7 +166,7 @@ def computed(store: Path, **options: Any) -> tuple[Any, list[tuple[str, str]]]:
 def object_of(store: Path, node: str) -> list[Path]:
     """Return the objects that hold the result of a node of the pipeline."""
     with ln.Session(store) as session:
-        record = session.store.index.latest_of(f"{node}")
+        record = session.store.index.latest_of(getattr(pipeline, node).reference)
         assert record is not None
         if record.value.startswith("@"):
             digests = [record.value[1:]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lineage.content.tree import Leaf, holes
+from lineage.content.tree import Leaf, Tree, holes
 from lineage.digest import Digest
 from lineage.graph import Call
 from lineage.planning import Graph
@@ -13,6 +13,7 @@ from lineage.planning import Graph
 __all__ = ["described"]
 
 _PLAIN = frozenset({int, str, float, bool, type(None)})
+_encode = json.JSONEncoder().encode
 _SHOWN = 200
 """Characters kept of an argument's text."""
 
@@ -23,24 +24,26 @@ def described(graph: Graph, call: Call, digests: list[Digest]) -> str:
     `from` lists executions, so that lineage joins executions and never bare digests; `files` lists paths.
     """
     names = call._lineage_node.signature.names
-    found: dict[str, Any] = {}
+    parts = []
     for name, argument, digest in zip(names, call._lineage_arguments, digests, strict=True):
-        if type(argument) in _PLAIN:
-            found[name] = argument
-            continue
-        entry: dict[str, Any] = {"digest": digest.hex()}
-        steps = [graph.step(hole) for hole in holes(argument)]
-        sources = [step.execution for step in steps if step.execution is not None]
-        files = [
-            (step.tree.info or {})["path"]
-            for step in steps
-            if isinstance(step.tree, Leaf) and step.tree.family == "file"
-        ]
-        if sources:
-            entry["from"] = sources
-        if files:
-            entry["files"] = files
-        if not steps:
-            entry["shown"] = repr(argument)[:_SHOWN]
-        found[name] = entry
-    return json.dumps(found)
+        text = _encode(argument) if type(argument) in _PLAIN else _origin(graph, argument, digest)
+        parts.append(f'"{name}": {text}')
+    return "{" + ", ".join(parts) + "}"
+
+
+def _origin(graph: Graph, argument: Tree, digest: Digest) -> str:
+    steps = [graph.step(hole) for hole in holes(argument)]
+    if len(steps) == 1 and steps[0].is_call:
+        return f'{{"digest": "{digest.hex()}", "from": [{steps[0].execution}]}}'
+    entry: dict[str, Any] = {"digest": digest.hex()}
+    sources = [step.execution for step in steps if step.execution is not None]
+    files = [
+        (step.tree.info or {})["path"] for step in steps if isinstance(step.tree, Leaf) and step.tree.family == "file"
+    ]
+    if sources:
+        entry["from"] = sources
+    if files:
+        entry["files"] = files
+    if not steps:
+        entry["shown"] = repr(argument)[:_SHOWN]
+    return _encode(entry)

@@ -120,11 +120,11 @@ class Engine:
                 return
 
     def _count(self, executor: Executor, change: int) -> None:
-        now = self._in_flight.get(id(executor), 0) + change
-        self._in_flight[id(executor)] = now
-        if now and executor not in self._busy:
+        before = self._in_flight.get(id(executor), 0)
+        self._in_flight[id(executor)] = before + change
+        if not before:
             self._busy.append(executor)
-        elif not now:
+        elif before + change == 0:
             self._busy.remove(executor)
 
     def _enlist(self) -> None:
@@ -225,7 +225,7 @@ class Engine:
         call = step.hole
         assert isinstance(call, Call)
         try:
-            arguments = tuple(self._filled(argument) for argument in call._lineage_arguments)
+            arguments = tuple([self._filled(argument) for argument in call._lineage_arguments])
         except Exception as error:
             self._flown(key, step, error)
             return
@@ -431,9 +431,10 @@ class Engine:
 
     def _check_files(self, work: Work) -> None:
         for argument in work.arguments:
-            for leaf in leaves(argument):
-                if leaf.family == "file":
-                    self.graph.fingerprints.check(leaf)
+            if type(argument) not in _PLAIN:
+                for leaf in leaves(argument):
+                    if leaf.family == "file":
+                        self.graph.fingerprints.check(leaf)
 
     def _finish(self, step: Step) -> None:
         step.state = DONE

@@ -34,12 +34,35 @@ class Step:
     """One vertex of a plan and what is known of it."""
 
     __slots__ = (
-        "base", "blocked", "consumers", "digest", "error", "execution", "expansion", "forced", "hole", "inputs", "key", "outdated", "parts",
-        "record", "relies_on", "repaired", "state", "tainted", "tree", "verdict",
+        "base",
+        "blocked",
+        "consumers",
+        "digest",
+        "error",
+        "execution",
+        "expansion",
+        "forced",
+        "hole",
+        "inputs",
+        "is_call",
+        "key",
+        "node",
+        "outdated",
+        "parts",
+        "record",
+        "relies_on",
+        "repaired",
+        "state",
+        "tainted",
+        "tree",
+        "verdict",
     )  # fmt: skip
 
     def __init__(self, hole: Hole, key: Digest, inputs: tuple[Step, ...]) -> None:
         self.hole = hole
+        self.is_call = type(hole) is Call
+        # Not typed: a type checker takes a `Node` in an attribute for a method.
+        self.node: Any = hole._lineage_node if isinstance(hole, Call) else None
         self.key = key
         self.base: Digest | None = None
         self.parts: list[Digest] | None = None
@@ -64,16 +87,6 @@ class Step:
     def recipe(self) -> Recipe | None:
         """The key under which the result is recorded; None for what is recorded by content only."""
         return None if self.tainted else Recipe(self.key, self.base)
-
-    @property
-    def is_call(self) -> bool:
-        return isinstance(self.hole, Call)
-
-    @property
-    def node(self) -> Any:
-        """The node of a call. (Not typed: a type checker takes a `Node` in an attribute for a method.)"""
-        assert isinstance(self.hole, Call)
-        return self.hole._lineage_node
 
     def __repr__(self) -> str:
         return f"<{('unseen', 'hit', 'needed', 'done', 'failed')[self.state]} {shown(self.hole)}>"
@@ -203,11 +216,20 @@ class Graph:
 
     def _parts(self, call: Call) -> list[Digest]:
         """Return the recipe digest of each argument of a call."""
-        parts = []
-        for argument in call._lineage_arguments:
-            scalar = SCALARS.get(type(argument))
-            parts.append(scalar(argument) if scalar is not None else digest_tree(argument, self._key_of))
-        return parts
+        return self.digests(call._lineage_arguments, self._key_of)
+
+    def digests(self, trees: Iterable[Tree], resolve: Callable[[Hole], Digest]) -> list[Digest]:
+        """Return the digest of each tree. The plain cases are decided here: this runs twice for every call."""
+        found = []
+        for tree in trees:
+            scalar = SCALARS.get(type(tree))
+            if scalar is not None:
+                found.append(scalar(tree))
+            elif isinstance(tree, Hole):
+                found.append(resolve(tree))
+            else:
+                found.append(digest_tree(tree, resolve))
+        return found
 
     def _recipe_of_call(self, call: Call, parts: list[Digest]) -> Digest:
         node = call._lineage_node
@@ -358,7 +380,7 @@ def argument_digests(graph: Graph, step: Step) -> list[Digest]:
     if step.parts is not None:
         return step.parts
     assert isinstance(step.hole, Call)
-    return [digest_tree(argument, graph.resolved_digest) for argument in step.hole._lineage_arguments]
+    return graph.digests(step.hole._lineage_arguments, graph.resolved_digest)
 
 
 def call_key(graph: Graph, step: Step, digests: Sequence[Digest] | None = None) -> Digest:
@@ -371,5 +393,8 @@ def call_key(graph: Graph, step: Step, digests: Sequence[Digest] | None = None) 
 
 def merged(reliances: Iterable[tuple[tuple[str, str], ...]]) -> tuple[tuple[str, str], ...]:
     """Return all that several steps rely on, each once."""
+    reliances = [reliance for reliance in reliances if reliance]
+    if not reliances:
+        return ()
     found = {pair for reliance in reliances for pair in reliance}
     return tuple(sorted(found))

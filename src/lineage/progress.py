@@ -23,7 +23,7 @@ class Progress:
 
     def __init__(self, wanted: bool | None, graph: Any) -> None:
         self.graph = graph
-        self._wanted = sys.stderr.isatty() if wanted is None else wanted
+        self.wanted = sys.stderr.isatty() if wanted is None else wanted
         self._counts: dict[str, int] = {}
         self._running = ""
         self._drawn = 0.0
@@ -32,7 +32,7 @@ class Progress:
         self._timer: threading.Timer | None = None
 
     def __enter__(self) -> Progress:
-        if self._wanted:
+        if self.wanted:
             self._timer = threading.Timer(PATIENCE, self._start)
             self._timer.daemon = True
             self._timer.start()
@@ -47,7 +47,7 @@ class Progress:
 
     def tell(self, verdict: str, step: Any) -> None:
         """Count what became of one step, or note that it is running."""
-        if not self._wanted or not step.is_call:
+        if not self.wanted or not step.is_call:
             return
         if verdict == "running":
             self._running = step.node.name

@@ -27,8 +27,7 @@ class Record(NamedTuple):
     relies_on: tuple[tuple[str, str], ...] = ()
 
 
-@frozen
-class SideData:
+class SideData(NamedTuple):
     """What is known of an execution besides its result: recorded beside it, never hashed into it.
 
     Times are Unix seconds (UTC), durations seconds, memory and sizes bytes. `spans` are timed blocks: name, start within
@@ -48,8 +47,7 @@ class SideData:
     spans: tuple[tuple[str, float, float], ...] = ()
 
 
-@frozen
-class Execution:
+class Execution(NamedTuple):
     """One execution of a call: how a dataset came to be, or failed to.
 
     `node` is the name that people see and `reference` says which node of that name it is. `arguments` is JSON: per

@@ -235,15 +235,19 @@ class Session:
             tell("hit", step)
 
     def _teller(self, counts: dict[str, int], progress: Progress) -> Callable[[str, Step], None]:
+        def count(verdict: str, step: Step) -> None:
+            if verdict != "running":
+                counts[verdict] = counts.get(verdict, 0) + 1
+
         def tell(verdict: str, step: Step) -> None:
             progress.tell(verdict, step)
             if verdict == "running":
                 return
-            counts[verdict] = counts.get(verdict, 0) + 1
+            count(verdict, step)
             if self.on_event is not None and step.is_call:
                 self.on_event(verdict, step.node.name, shown(step.hole))
 
-        return tell
+        return tell if progress.wanted or self.on_event is not None else count
 
     def _executor_of(self, chosen: Any) -> Callable[[Node[..., Any]], Executor]:
         default = self._executor(chosen or os.environ.get("LINEAGE_EXECUTOR") or "default")

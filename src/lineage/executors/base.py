@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-from attrs import frozen
+from typing import Any, NamedTuple, Protocol
 
 from lineage.content.tree import Tree
 from lineage.digest import Digest
@@ -13,8 +11,7 @@ from lineage.records import SideData
 __all__ = ["Executor", "Failure", "Outcome", "Success", "Work"]
 
 
-@frozen(eq=False)
-class Work:
+class Work(NamedTuple):
     """One call to carry out: a node, the trees of its arguments (in the store already), the digest of the node's code as
     it was planned, and the key of the call. `seeded` asks for global generators seeded from the key; `ticket` is the driver's own.
     """
@@ -28,8 +25,7 @@ class Work:
     ticket: Any = None
 
 
-@frozen(eq=False)
-class Success:
+class Success(NamedTuple):
     """A result, frozen and stored: its tree, the text and digest of it."""
 
     tree: Tree
@@ -39,8 +35,7 @@ class Success:
     note: str | None = None
 
 
-@frozen(eq=False)
-class Failure:
+class Failure(NamedTuple):
     """An error, with its traceback as text. `inputs_damaged` says that the call never ran, for want of its inputs."""
 
     error: Exception
@@ -49,8 +44,7 @@ class Failure:
     inputs_damaged: bool = False
 
 
-@frozen(eq=False)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a piece of work; earlier attempts that failed come along."""
 
     work: Work

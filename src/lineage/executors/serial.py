@@ -21,7 +21,7 @@ class Serial:
     """
 
     name = "serial"
-    capacity = 1
+    capacity = 1 << 30
 
     def __init__(self) -> None:
         self._waiting: deque[Work] = deque()
@@ -33,6 +33,7 @@ class Serial:
     def attach(self, store: Store) -> None:
         """Say which store values are read from and written to."""
         self._store = store
+        self._waiting.clear()  # what an interrupted run left behind
 
     def submit(self, work: Work) -> None:
         self._waiting.append(work)

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ __all__ = ["Store"]
 
 SPILL = 1 << 20
 """The text of a value up to so many characters stands in its record; a longer one is an object."""
+
+BESIDE = 1 << 23
+"""From so many bytes on, a value is looked at again while its files are made durable."""
 
 
 class Store:
@@ -108,22 +112,32 @@ class Store:
             folder = self.objects.temporary()
             folder.mkdir()
             notes = codec.encode(leaf.value, leaf.kind, folder)
-            if codec.lossless(leaf.value):
-                self._check_unchanged(leaf)
-            else:
+            if not codec.lossless(leaf.value):
                 self._check_lossless(leaf, codec, folder, notes)
             if "classes" in notes:
                 notes["classes"] = {name: self.freezer.identify(find_by_name(name)).hex() for name in notes["classes"]}
-            blobs = []
-            for path in sorted(folder.iterdir()):
-                size = path.stat().st_size
-                blobs.append(Blob(path.name, self.objects.put_file(path), size))
-            return Manifest(leaf.family, tuple(blobs), notes)
+            blobs = self._put_files(leaf, folder) if codec.lossless(leaf.value) else self._put_all(folder)
+            return Manifest(leaf.family, blobs, notes)
         except OSError as error:
             raise explained(error, self.root) from error
         finally:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _put_files(self, leaf: Leaf, folder: Path) -> tuple[Blob, ...]:
+        """Put what was encoded, and look meanwhile whether the value is still what it was: the disk is slower."""
+        if sum(path.stat().st_size for path in folder.iterdir()) < BESIDE:
+            self._check_unchanged(leaf)
+            return self._put_all(folder)
+        with ThreadPoolExecutor(1, "lineage-check") as beside:
+            check = beside.submit(self._check_unchanged, leaf)
+            blobs = self._put_all(folder)
+            check.result()
+        return blobs
+
+    def _put_all(self, folder: Path) -> tuple[Blob, ...]:
+        sizes = {path: path.stat().st_size for path in sorted(folder.iterdir())}
+        return tuple(Blob(path.name, self.objects.put_file(path), size) for path, size in sizes.items())
 
     def _check_lossless(self, leaf: Leaf, codec: Codec, folder: Path, notes: dict[str, Any]) -> None:
         files = {path.name: path for path in folder.iterdir()}

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import define, evolve, field
+from attrs import define, field
 
 from lineage.codecs.base import Blob, Manifest
 from lineage.digest import Digest, digest_of
@@ -198,7 +198,7 @@ class IndexContract:
         assert index.by_recipe([key("r")]) == {key("r"): record}
 
     def test_a_failure_is_in_the_history_and_under_no_key(self, index: Index) -> None:
-        failed = evolve(an_execution("a"), result=None, value=None, error="ValueError: no")
+        failed = an_execution("a")._replace(result=None, value=None, error="ValueError: no")
         number = index.failed(failed, 1)
         assert index.by_call([key("a")]) == {}
         assert index.execution(number)["error"] == "ValueError: no"
@@ -266,7 +266,7 @@ class IndexContract:
     def test_the_latest_of_a_node_is_its_latest_success(self, index: Index) -> None:
         index.record(an_execution("a", "1"), None, 1)
         last = index.record(an_execution("b", "2", code="new"), None, 1)
-        index.failed(evolve(an_execution("c"), result=None, value=None, error="no"), 1)
+        index.failed(an_execution("c")._replace(result=None, value=None, error="no"), 1)
         assert index.latest("node") == (last.execution, key("new"), '{"x": 1}')
         assert index.latest_of("node") == last
         assert index.latest_of("unknown") is None
