@@ -53,7 +53,7 @@ def main() -> None:
     (WORK / "pipeline.py").write_text(edited)
     run("--explain")
 
-    title("One constant in the cleaning edited: what follows is decided anew")
+    title("The cleaning written in another way: `clean` runs and gives the same, so what follows is unchanged")
     edited = edited.replace(".abs() <= longest_delay", ".abs() < longest_delay + 1")
     (WORK / "pipeline.py").write_text(edited)
     run("--explain")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from lineage.errors import LineageError
 from lineage.files import File
+from lineage.session import current_session
 
 __all__ = ["run_flow"]
 
@@ -46,6 +47,8 @@ def _command(flow: Callable[..., Any]) -> Callable[..., None]:
         if plan:
             return
         handle = lineage.materialize(made)
+        if explain:
+            print(_what_happened(), flush=True)
         print(handle.value if not isinstance(handle, tuple) else [one.value for one in handle])
 
     parameters = [_as_option(parameter, Parameter) for parameter in signature.parameters.values()]
@@ -58,6 +61,13 @@ def _command(flow: Callable[..., Any]) -> Callable[..., None]:
     )
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def _what_happened() -> str:
+    """Return one line that counts what the last run did."""
+    (run,) = current_session().store.index.runs(1)
+    names = {"cutoff": "unchanged"}
+    return "Ran: " + ", ".join(f"{count} {names.get(verdict, verdict)}" for verdict, count in run.counts.items())
 
 
 def _flag(name: str, text: str, option: Any) -> inspect.Parameter:

@@ -47,6 +47,11 @@ class File(Hole):
         self.partitions: dict[str, str] = {name: value for name, _, value in parts}
 
     @property
+    def brief(self) -> str:
+        """How plans and errors show it: by name, since folders are long."""
+        return f"File({self.name!r})"
+
+    @property
     def name(self) -> str:
         return self.path.name
 

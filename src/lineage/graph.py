@@ -242,7 +242,7 @@ def _brief(argument: Tree) -> str:
     if isinstance(argument, Branch):
         text = _brief_branch(argument)
     else:
-        text = _brief_lazy(argument) if isinstance(argument, Lazy) else repr(argument)
+        text = _brief_lazy(argument) if isinstance(argument, Lazy) else getattr(argument, "brief", repr(argument))
     return text if len(text) <= 40 else text[:39] + "…"
 
 
