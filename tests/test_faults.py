@@ -565,6 +565,20 @@ def test_what_a_dead_process_left_is_swept_and_what_a_living_one_uses_is_not(tmp
             assert os.listdir(store / "scratch") == [f"abcdef-{os.getpid()}-1"]
 
 
+def test_what_a_living_process_without_a_sign_uses_is_not_swept(tmp_path: Path) -> None:
+    """On a filesystem without locks, numbers have to do."""
+    store = tmp_path / "store"
+    living = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    (store / "tmp" / f"{living.pid}-1-abc").mkdir(parents=True)
+    with ln.Session(store) as session:
+        session.compute(size_of(1))
+    assert (store / "tmp" / f"{living.pid}-1-abc").exists()
+    living.communicate(b"\n")
+    with ln.Session(store) as session:
+        session.compute(size_of(1))
+    assert not (store / "tmp" / f"{living.pid}-1-abc").exists()
+
+
 def test_what_a_process_of_another_container_uses_is_not_swept(tmp_path: Path) -> None:
     """Its number means nothing here: it may be free, but its lock is held."""
     import fcntl

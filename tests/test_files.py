@@ -390,6 +390,13 @@ def reads_elsewhere(file: ln.File, original: str) -> tuple[str, bool, int]:
     return file.path.read_text(), file.path != Path(original), file.path.stat().st_mode & 0o222
 
 
+def test_a_file_that_changes_before_its_snapshot_is_taken_is_an_error(session: ln.Session, file: Path) -> None:
+    leaf = module.Fingerprints(session.store.index).leaf(ln.File(file, snapshot=True))
+    old(file, "changed")
+    with pytest.raises(InputChangedError, match="before a snapshot was taken"):
+        session.store.read(leaf)
+
+
 def test_a_damaged_snapshot_is_taken_again(session: ln.Session, file: Path, tmp_path: Path) -> None:
     session.compute(text(ln.File(file, snapshot=True)))
     for path in (tmp_path / "store" / "objects").rglob("*"):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import subprocess
 
 __all__ = ["GitState"]
 
@@ -13,6 +15,8 @@ class GitState:
     """The commit of the working folder and whether it has changes, asked in the background."""
 
     def __init__(self) -> None:
+        import subprocess
+
         try:
             self._process: subprocess.Popen[str] | None = subprocess.Popen(
                 ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
@@ -24,6 +28,8 @@ class GitState:
     def facts(self) -> dict[str, Any]:
         if self._process is None:
             return {}
+        import subprocess
+
         with contextlib.suppress(subprocess.SubprocessError, OSError):
             out, _ = self._process.communicate(timeout=5)
             lines = out.splitlines()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import getpass
 import os
 import platform
@@ -12,10 +14,11 @@ from typing import Any, TypeVar
 
 from lineage import capture
 from lineage.codecs.plain import find_by_name
-from lineage.codecs.text import load_tree
+from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import Hole, Tree, fill, holes
+from lineage.content.tree import Hole, Tree, digest_tree, fill, holes, leaves
 from lineage.datasets import Dataset, record_of
+from lineage.digest import Digest, digest_of
 from lineage.engine import Engine, Replan
 from lineage.errors import (
     CompositionError,
@@ -33,7 +36,7 @@ from lineage.git import GitState
 from lineage.graph import Call, Pinned, result_hint, shown
 from lineage.identity import freezer, identify
 from lineage.node import Node
-from lineage.planning import FAILED, HIT, NEEDED, Graph, Step
+from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, merged
 from lineage.plans import Plan, planned
 from lineage.progress import Progress
 from lineage.records import Record
@@ -45,6 +48,9 @@ from lineage.storage.store import Store
 __all__ = ["Session", "configure", "current_session", "default_store"]
 
 T = TypeVar("T")
+
+_LARGE = 100
+"""Collections of at least so many calls are remembered as a whole."""
 
 _REPAIRS = 3
 """How often a run may find something damaged and start over."""
@@ -130,7 +136,7 @@ class Session:
         tree = self._frozen(wanted)
         if next(holes(tree), None) is None:
             return wanted
-        return self._answer(tree, executor, refresh, lambda engine: self._value(engine, tree))
+        return self._answer(tree, executor, refresh, lambda engine: self._value(engine, tree), self._collected)
 
     def materialize(self, *values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
         """Return the handle of each lazy in `values`, computing only what is missing. See `lineage.materialize`."""
@@ -148,8 +154,8 @@ class Session:
     def plan(self, *values: Any, refresh: Iterable[Any] = ()) -> Plan:
         """Return what materialising `values` would do, and why. Runs nothing."""
         state["asked"] += 1
-        graph = self._graph(self._frozen(list(values)), refresh)
-        return planned(graph)
+        tree = self._frozen(list(values))
+        return planned(self._look_up(self._composed(tree, refresh), tree))
 
     def _frozen(self, value: Any) -> Tree:
         running = inside.get()
@@ -161,7 +167,8 @@ class Session:
 
     # -- running
 
-    def _graph(self, tree: Tree, refresh: Iterable[Any], *, persist: bool = False) -> Graph:
+    def _composed(self, tree: Tree, refresh: Iterable[Any], *, persist: bool = False) -> Graph:
+        """Return the graph of `tree`, every vertex with its key, nothing looked up."""
         graph = Graph(
             self.store.index,
             Fingerprints(self.store.index),
@@ -170,25 +177,82 @@ class Session:
             unspill=self.store.unspill,
             resolve=self._resolved,
         )
-        roots = list(holes(tree))
-        graph.add(roots)
+        with _collector_at_rest():
+            graph.add(holes(tree))
         if persist:
             for step in graph.order:
                 if step.forced:
                     assert step.base is not None
                     self.store.index.raise_generation(step.base)
-        graph.demand(graph.step(root) for root in roots)
-        graph.settle()
         return graph
 
-    def _answer(self, tree: Tree, executor: Any, refresh: Iterable[Any], read: Callable[[Engine], T]) -> T:
-        """Resolve `tree` and return what `read` makes of it, starting over where a repair upset the plan."""
+    def _look_up(self, graph: Graph, tree: Tree) -> Graph:
+        with _collector_at_rest():
+            graph.demand(graph.step(root) for root in holes(tree))
+            graph.settle()
+        return graph
+
+    # -- large collections, answered by one look-up
+
+    def _collected(self, graph: Graph, tree: Tree) -> list[Any]:
+        """Return the value of a large collection, as the one item of a list, if it was answered before and still stands."""
+        key = self._collection_key(graph, tree)
+        found = self.store.index.collection(key) if key is not None and self.on_event is None else None
+        if found is None or not graph.is_current(found[1]):
+            return []
+        try:
+            value = Thawer(self.store.read, identify).thaw(load_tree(self.store.unspill(found[0])))
+        except (ObjectMissingError, CorruptObjectError, ClassChangedError):
+            return []  # the long way finds out which part, and mends it
+        if self.store.index.writable:
+            facts = {"project": self.project, "branch": self.branch, "process": os.getpid()}
+            run = self.store.index.begin_run(_run_name(tree), self.user, platform.node(), _shown_roots(tree), facts)
+            self.store.index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, facts)
+        return [value]
+
+    def _note_collection(self, graph: Graph, tree: Tree) -> None:
+        key = self._collection_key(graph, tree)
+        if key is None or not self.store.index.writable or self.store.index.collection(key) is not None:
+            return
+        steps = [graph.step(hole) for hole in holes(tree)]
+        if not any(step.tainted for step in steps):
+            filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
+            relies_on = merged(step.relies_on for step in steps)
+            self.store.index.note_collection(key, self.store.spill(dump_tree(filled)), relies_on)
+
+    def _collection_key(self, graph: Graph, tree: Tree) -> Digest | None:
+        """Return the key of a collection of many results that only calls make; None for any other."""
+        steps = [graph.step(hole) for hole in holes(tree)]
+        if len(steps) < _LARGE or any(step.tainted or not step.is_call for step in steps):
+            return None
+        if any(leaf.value is not None for leaf in leaves(tree)):
+            return None
+        return digest_of("collection", digest_tree(tree, lambda hole: graph.step(hole).key))
+
+    def _answer(
+        self,
+        tree: Tree,
+        executor: Any,
+        refresh: Iterable[Any],
+        read: Callable[[Engine], T],
+        known: Callable[[Graph, Tree], list[T]] | None = None,
+    ) -> T:
+        """Resolve `tree` and return what `read` makes of it, starting over where a repair upset the plan.
+
+        `known` may have the answer (a list of it) as soon as the keys are there.
+        """
         state["asked"] += 1
         refresh = list(refresh)
         for _ in range(_REPAIRS):
-            graph = self._graph(tree, refresh, persist=True)
+            graph = self._composed(tree, refresh, persist=True)
+            for answer in known(graph, tree) if known is not None and not refresh else ():
+                return answer
             try:
-                return read(self._carry_out(graph, tree, executor))
+                self._look_up(graph, tree)
+                answer = read(self._carry_out(graph, tree, executor))
+                if known is not None:
+                    self._note_collection(graph, tree)
+                return answer
             except Replan:
                 refresh = []
         raise NodeError("results keep differing from one execution to the next; look for randomness without a seed")
@@ -205,8 +269,7 @@ class Session:
             )
         run = 0
         if index.writable:
-            names = ", ".join(shown(root) for root, _ in zip(holes(tree), range(3), strict=False))
-            run = index.begin_run(_run_name(tree), self.user, platform.node(), names, facts)
+            run = index.begin_run(_run_name(tree), self.user, platform.node(), _shown_roots(tree), facts)
         progress = Progress(self.progress, graph)
         engine = Engine(self.store, graph, run, self._executor_of(executor), self._teller(counts, progress))
         status = "interrupted"
@@ -372,7 +435,7 @@ class Session:
             index.forget_call(index.execution(wanted._execution)["call_key"])
             index.forget_recipes(wanted._execution)
         elif isinstance(wanted, Call):
-            graph = self._graph(wanted, ())
+            graph = self._composed(wanted, ())
             step = graph.step(wanted)
             record = index.by_recipe([step.key]).get(step.key)
             if record is not None:
@@ -400,6 +463,18 @@ class _Reliance:
             except Exception:
                 self._current[pair] = False
         return self._current[pair]
+
+
+@contextlib.contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the garbage collector from looking through a growing graph again and again: nothing of it is garbage."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _origins(graph: Graph, tree: Tree) -> list[Step]:
@@ -437,6 +512,10 @@ def _nodes(refresh: Iterable[Any]) -> Iterator[Node[..., Any]]:
 def _run_name(tree: Tree) -> str:
     first = next(holes(tree), None)
     return first._lineage_node.name if isinstance(first, Call) else "materialize"
+
+
+def _shown_roots(tree: Tree) -> str:
+    return ", ".join(shown(root) for root, _ in zip(holes(tree), range(3), strict=False))
 
 
 def _user() -> str:

@@ -106,6 +106,8 @@ def _fits(made: Any, needed: Any) -> bool:
         return any(_fits(made, split_annotated(arg)[0]) for arg in typing.get_args(needed))
     if _is_protocol(needed):
         return _has_members(made, typing.get_origin(needed) or needed)
+    if type(made) is type and type(needed) is type:  # plain classes need no library to be judged
+        return issubclass(made, needed)
     verdict = _by_arguments(made, needed)
     return _is_subhint(_bare(made), _bare(needed)) if verdict is None else verdict
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +111,7 @@ def test_an_argument_that_is_changed_before_it_is_computed_is_refused(session: l
 # -- readers
 
 
-VALUES = {
+VALUES: dict[str, Callable[[], Any]] = {
     "small array": lambda: np.arange(5.0),
     "large array": lambda: np.arange(100_000.0),
     "masked": lambda: np.ma.MaskedArray([1.0, 2.0], mask=[True, False]),

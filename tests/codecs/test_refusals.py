@@ -6,7 +6,7 @@ import collections
 import importlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,9 +75,8 @@ def test_what_has_no_identity_or_no_codec_is_refused(store: Store, value: Any) -
         np.array(["a", "bc"], dtype=np.dtypes.StringDType()),
         np.rec.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]),
         np.array([(1, 2.0)], dtype=np.dtype((np.record, [("a", "i4"), ("b", "f8")]))),
-        np.matrix([[1, 2]]),
     ],
-    ids=["object", "strings", "recarray", "record dtype", "matrix"],
+    ids=["object", "strings", "recarray", "record dtype"],
 )
 def test_unusual_arrays_survive_or_are_refused(store: Store, value: Any) -> None:
     try:
@@ -88,6 +87,14 @@ def test_unusual_arrays_survive_or_are_refused(store: Store, value: Any) -> None
     assert back.dtype == value.dtype
     assert digest_value(back) == digest_value(value)
     assert (back == value).all()
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).nmant != 63, reason="only the long doubles of x86 have gaps")
+def test_what_lies_in_the_gap_of_a_long_double_is_no_part_of_it() -> None:
+    data = np.longdouble("0.1").tobytes()
+    one, other = (np.frombuffer(data[:10] + gap * 6, np.longdouble)[0] for gap in (b"\0", b"\xff"))
+    assert one == other
+    assert digest_value(one) == digest_value(other)
 
 
 def test_a_container_with_attributes_of_its_own_keeps_them(store: Store) -> None:
@@ -157,7 +164,7 @@ MAKERS: dict[str, Any] = {
     "inside": lambda module: collections.UserList([module.Plain(1)]),
     "in a list": lambda module: [module.Attrs(1), module.Colour.RED],
 }
-EDITS = {
+EDITS: dict[str, Callable[[str], str]] = {
     "changed": lambda text: (
         text.replace("x: int", "x: int = 0").replace("RED = 1", "RED = 2").replace("self.x = x", "self.x = x + 0")
     ),

@@ -81,6 +81,11 @@ class Index(Protocol):
 
     def info(self, content: Digest) -> dict[str, Any]: ...
 
+    def collection(self, key: Digest) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+        """Return the text of a large collection of results that was answered before, and what it relies on."""
+
+    def note_collection(self, key: Digest, value: str, relies_on: tuple[tuple[str, str], ...]) -> None: ...
+
     def generations(self) -> dict[Digest, int]:
         """Return the recipe keys that were refreshed or forgotten, and how often."""
 

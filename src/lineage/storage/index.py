@@ -16,13 +16,12 @@ import json
 import os
 import shutil
 import sqlite3
-import tempfile
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import asdict
 
@@ -34,6 +33,9 @@ from lineage.storage.base import Recipe
 from lineage.storage.objects import explained
 from lineage.storage.schema import prepare
 from lineage.storage.turns import Turns
+
+if TYPE_CHECKING:
+    import tempfile
 
 __all__ = ["SqliteIndex"]
 
@@ -113,6 +115,8 @@ class SqliteIndex:
         try:
             return _open_to_read(self.path, "?mode=ro")
         except sqlite3.OperationalError:
+            import tempfile
+
             self._copy = tempfile.TemporaryDirectory(prefix="lineage-index-", ignore_cleanup_errors=True)
             return _open_to_read(_copied(self.path, Path(self._copy.name)))
 
@@ -297,6 +301,13 @@ class SqliteIndex:
 
     def drop_manifest(self, content: Digest) -> None:
         self._write("DELETE FROM contents WHERE digest = ?", content)
+
+    def collection(self, key: Digest) -> tuple[str, tuple[tuple[str, str], ...]] | None:
+        row = self._one("SELECT value, relies_on FROM collections WHERE key = ?", key)
+        return None if row is None else (row[0], tuple((name, code) for name, code in json.loads(row[1])))
+
+    def note_collection(self, key: Digest, value: str, relies_on: tuple[tuple[str, str], ...]) -> None:
+        self._write("INSERT OR REPLACE INTO collections VALUES (?, ?, ?)", key, value, json.dumps(relies_on))
 
     def raise_generation(self, recipe: Digest) -> None:
         self._write(
@@ -483,8 +494,9 @@ class SqliteIndex:
             until = time.monotonic() + GROUP_SECONDS
             while time.monotonic() < until and not self._closed:
                 time.sleep(LOOK_SECONDS)
-                if self._turns is not None and self._turns.is_wanted():
-                    break
+                with self._lock:  # so that nobody closes the turns while they are looked at
+                    if self._turns is not None and self._turns.is_wanted():
+                        break
             try:
                 if not self._closed:
                     self.flush()

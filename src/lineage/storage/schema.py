@@ -32,6 +32,7 @@ CREATE TABLE executions (
 CREATE INDEX executions_by_node ON executions (node, id);
 CREATE TABLE calls (key BLOB PRIMARY KEY, execution INTEGER) WITHOUT ROWID;
 CREATE TABLE recipes (key BLOB PRIMARY KEY, base BLOB, execution INTEGER, run INTEGER) WITHOUT ROWID;
+CREATE TABLE collections (key BLOB PRIMARY KEY, value TEXT, relies_on TEXT) WITHOUT ROWID;
 CREATE TABLE contents (digest BLOB PRIMARY KEY, manifest TEXT, info TEXT) WITHOUT ROWID;
 CREATE TABLE generations (recipe BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
 CREATE TABLE stamps (path TEXT PRIMARY KEY, stamp TEXT, digest BLOB) WITHOUT ROWID;

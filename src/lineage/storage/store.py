@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lineage.codecs.base import Blob, Codec, Manifest
 from lineage.codecs.freeze import Freezer
@@ -32,6 +31,9 @@ from lineage.files import File, holds, opened
 from lineage.storage.index import SqliteIndex
 from lineage.storage.leftovers import Presence, sweep
 from lineage.storage.objects import LocalObjects, Verify, explained
+
+if TYPE_CHECKING:
+    import tempfile
 
 __all__ = ["Store"]
 
@@ -179,7 +181,7 @@ class Store:
                 "Open it with Session(trusted=True) if you know who wrote it"
             )
         self._check_classes(manifest)
-        files = self._files(manifest)
+        files = {blob.name: self._whole(blob) for blob in manifest.blobs}
         files["view"] = self._views() / leaf.content.hex()
         try:
             return self._codec(leaf.family).decode(files, manifest.notes, leaf.kind)
@@ -189,19 +191,6 @@ class Store:
             raise explained(error, self.root) from error
         except Exception as error:
             raise CorruptObjectError(f"dataset {short(leaf.content)} can't be decoded: {error!r}") from error
-
-    def _files(self, manifest: Manifest) -> dict[str, Path]:
-        """Return the files of a manifest by name. All are looked at, so that what is damaged is set aside at once."""
-        found: dict[str, Path] = {}
-        trouble: ObjectMissingError | CorruptObjectError | None = None
-        for blob in manifest.blobs:
-            try:
-                found[blob.name] = self._whole(blob)
-            except (ObjectMissingError, CorruptObjectError) as error:
-                trouble = error
-        if trouble is not None:
-            raise trouble
-        return found
 
     def _whole(self, blob: Blob) -> Path:
         """Return the file of an object, which even a store that verifies nothing has looked at the length of."""
@@ -225,6 +214,8 @@ class Store:
         if self.index.writable:
             return self.root / "views"
         if self._borrowed is None:
+            import tempfile
+
             self._borrowed = tempfile.TemporaryDirectory(prefix="lineage-views-", ignore_cleanup_errors=True)
         return Path(self._borrowed.name) / "views"
 
