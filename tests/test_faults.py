@@ -565,6 +565,17 @@ def test_what_a_dead_process_left_is_swept_and_what_a_living_one_uses_is_not(tmp
             assert os.listdir(store / "scratch") == [f"abcdef-{os.getpid()}-1"]
 
 
+def test_what_is_marked_to_be_kept_is_not_swept(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    dead = int(subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True).stdout)
+    for name in (f"abc-{dead}-1", f"abc-{dead}-2"):
+        (store / "scratch" / name).mkdir(parents=True)
+    (store / "scratch" / f"abc-{dead}-1.keep").touch()
+    with ln.Session(store) as session:
+        session.compute(size_of(1))
+    assert listed(store / "scratch") == [f"abc-{dead}-1", f"abc-{dead}-1.keep"]
+
+
 def test_what_a_living_process_without_a_sign_uses_is_not_swept(tmp_path: Path) -> None:
     """On a filesystem without locks, numbers have to do."""
     store = tmp_path / "store"

@@ -471,3 +471,55 @@ def test_a_request_never_mixes_two_generations(session: ln.Session, tmp_path: Pa
     source.write_text("10")
     assert ln.compute(inc(inc(read())), read(), refresh=[read]) == (12, 10)
     assert ln.compute(inc(inc(read())), inc(read()), read()) == (12, 11, 10)
+
+
+class Model:
+    def __init__(self, weight: int) -> None:
+        self.weight = weight
+
+
+def test_an_instance_of_a_plain_class_travels_between_nodes(session: ln.Session, log: EventLog) -> None:
+    @ln.node
+    def fit(n: int) -> Model:
+        return Model(n)
+
+    @ln.node
+    def use(model: Model) -> int:
+        return model.weight
+
+    assert ln.compute(use(fit(1))) == 1
+    log.clear()
+    assert ln.compute(use(fit(1))) == 1
+    assert log.names() == ["hit use"]
+
+
+def test_a_field_of_a_lost_result_is_made_again(session: ln.Session, log: EventLog) -> None:
+    @ln.node
+    def many(n: int) -> list[str]:
+        return [f"{i:0100}" for i in range(n)]
+
+    @ln.node
+    def one(x: str) -> int:
+        return int(x)
+
+    ln.compute(many(11_000))
+    for path in (session.root / "objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    log.clear()
+    assert ln.compute(one(many(11_000)[7])) == 7
+    assert "executed many" in log.names()
+
+
+def test_a_scratch_folder_that_is_kept_outlives_the_next_session(tmp_path: Path) -> None:
+    @ln.node(version="1")
+    def work() -> str:
+        folder = ln.scratch(keep=True)
+        (folder / "note").write_text("looked at later")
+        return str(folder)
+
+    with ln.Session(tmp_path / "store"):
+        folder = ln.compute(work())
+    with ln.Session(tmp_path / "store") as again:
+        _ = again.store
+        assert (Path(folder) / "note").read_text() == "looked at later"

@@ -50,7 +50,7 @@ def short(digest: bytes) -> str:
     """Return the twelve characters by which people know a digest.
 
     >>> short(digest_of("example"))
-    'e73ae4f9e45c'
+    'c7a6f4107d19'
     """
     return digest.hex()[:12]
 

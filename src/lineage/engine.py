@@ -174,11 +174,15 @@ class Engine:
             self._finish(step)
             return
         try:
-            self.graph.complete(step)
+            is_complete = self.graph.complete(step)
         except LineageError as error:
             self._fail(step, error)
-        else:
+            return
+        if is_complete:
             self._finish(step)
+        else:  # what it is taken from is lost, and is being made again
+            self._enlist()
+            self._await(step, step.inputs)
 
     def _failed(self, step: Step) -> Failed:
         error = step.error

@@ -17,6 +17,7 @@ from typing import Any
 from lineage.codecs.text import load_tree
 from lineage.content.tree import SCALARS, Hole, Tree, digest_tree, fill
 from lineage.digest import Digest, digest_of
+from lineage.errors import ObjectMissingError
 from lineage.files import File, Fingerprints
 from lineage.graph import Attempt, Call, Item, Pinned, View, inputs_of, shown
 from lineage.records import Record
@@ -333,7 +334,11 @@ class Graph:
             return False
         hole = step.hole
         if isinstance(hole, Item):
-            step.tree = pick(self.tree(step.inputs[0]), hole._lineage_key)
+            try:
+                step.tree = pick(self.tree(step.inputs[0]), hole._lineage_key)
+            except ObjectMissingError:
+                self._lost(step.inputs[0])
+                return False
         elif isinstance(hole, Attempt):
             step.tree = ok_tree(self.tree(step.inputs[0]))
         elif isinstance(hole, View):
@@ -345,6 +350,15 @@ class Graph:
         step.relies_on = merged(made_from.relies_on for made_from in step.inputs)
         step.state = DONE
         return True
+
+    def _lost(self, step: Step) -> None:
+        """Let the call behind `step` be executed again, since its result can't be read."""
+        while not step.is_call:
+            step.state, step.tree, step.digest = NEEDED, None, None
+            step = step.inputs[0]
+        step.tree, step.repaired = None, True
+        self.need(step)
+        self.demand(step.inputs)
 
     def resolved_digest(self, hole: Hole) -> Digest:
         digest = self._by_hole[id(hole)].digest

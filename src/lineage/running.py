@@ -60,7 +60,9 @@ def scratch(*, keep: bool = False) -> Path:
         name = f"{found.key[:24]}-{os.getpid()}-{found.attempt}"
         found.scratch_folder = Path(found.scratch_root, "scratch", name)
         found.scratch_folder.mkdir(parents=True, exist_ok=True)
-    found.keeps_scratch = found.keeps_scratch or keep
+    if keep:
+        found.keeps_scratch = True
+        found.scratch_folder.with_name(found.scratch_folder.name + ".keep").touch()  # the sweep leaves it alone
     return found.scratch_folder
 
 

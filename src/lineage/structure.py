@@ -6,7 +6,7 @@ from typing import Any
 
 from lineage.codecs.atoms import read_atom
 from lineage.content.tree import Atom, Branch, Leaf, Tree
-from lineage.errors import LineageError
+from lineage.errors import LineageError, ObjectMissingError
 from lineage.identity import identify
 from lineage.outcomes import Ok
 
@@ -22,7 +22,10 @@ def pick(tree: Tree, key: int | str) -> Tree:
 
     Raises:
         NoSuchItemError: the value has none of that name or position.
+        ObjectMissingError: the value is lost, so nothing can be taken from it.
     """
+    if isinstance(tree, Leaf) and tree.kind == "text:lost":
+        raise ObjectMissingError("the result that a field is taken from is lost")
     if isinstance(tree, Branch):
         if tree.kind in ("attrs", "dataclass", "dict", "OrderedDict", "defaultdict"):
             start = 1 if tree.kind == "defaultdict" else 0

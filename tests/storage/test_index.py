@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sqlite3
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -233,33 +232,6 @@ def _record_slowly(folder: str, name: str, count: int) -> None:
         index.record(an_execution(f"{name}{number}", name), Recipe(key(f"{name}{number}")), 1)
         time.sleep(0.001)
     index.close()
-
-
-def test_a_process_that_writes_all_the_time_lets_others_write(tmp_path: Path) -> None:
-    """SQLite alone would keep the second writer waiting until the first is done."""
-    index = opened(tmp_path)
-    done = threading.Event()
-
-    def busy() -> None:
-        number = 0
-        while not done.is_set():
-            index.record(an_execution(f"busy{number}"), None, 1)
-            number += 1
-
-    thread = threading.Thread(target=busy)
-    thread.start()
-    other = opened(tmp_path)
-    waits = []
-    for number in range(10):
-        start = time.monotonic()
-        other.record(an_execution(f"other{number}"), None, 2)
-        other.flush()
-        waits.append(time.monotonic() - start)
-    done.set()
-    thread.join()
-    other.close()
-    index.close()
-    assert max(waits) < 2
 
 
 def test_six_processes_write_one_index(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ _VOLATILE = frozenset(
         "__module__",
         "__dict__",
         "__weakref__",
+        "__slotnames__",  # what pickle remembers of a class
         "__doc__",
         "__qualname__",
         "__firstlineno__",

@@ -2,7 +2,7 @@
 
 Every process that may write holds a lock on a file of its own in `alive/`. Temporary names begin with, and scratch
 folders hold, the number of their process. One whose number belongs to no process here and to no lock that is held is
-swept at the next opening. The locks tell processes in another container, whose numbers mean nothing here.
+swept at the next opening, unless a file of its name and `.keep` lies beside it. The locks tell processes in another container, whose numbers mean nothing here.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def sweep(root: Path) -> int:
     swept = 0
     for folder, pattern in (("tmp", _TEMPORARY), ("scratch", _SCRATCH)):
         for name, process in _named(root / folder, pattern):
-            if process not in alive and not _runs(process):
+            if process not in alive and not _runs(process) and not (root / folder / f"{name}.keep").exists():
                 _remove(root / folder / name)
                 swept += 1
     return swept

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +130,8 @@ class Store:
         if sum(path.stat().st_size for path in folder.iterdir()) < BESIDE:
             self._check_unchanged(leaf)
             return self._put_all(folder)
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(1, "lineage-check") as beside:
             check = beside.submit(self._check_unchanged, leaf)
             blobs = self._put_all(folder)

@@ -241,6 +241,12 @@ class IndexContract:
         assert index.manifest(key("content")) is None
         assert index.info(key("content")) == {}
 
+    def test_a_collection_is_what_was_noted_last(self, index: Index) -> None:
+        assert index.collection(key("all")) is None
+        index.note_collection(key("all"), "[1]", ())
+        index.note_collection(key("all"), "[2]", (("module:f", "ab"),))
+        assert index.collection(key("all")) == ("[2]", (("module:f", "ab"),))
+
     def test_generations_count_up(self, index: Index) -> None:
         assert index.generations() == {}
         index.raise_generation(key("a"))
