@@ -25,7 +25,7 @@ LAYERS = [
     {"identity"},
     {"graph", "schema", "signatures", "wiring", "structure", "approx", "progress", "git", "streaming"},
     {"node"},
-    {"combinators"},
+    {"combinators", "reliance"},
     {"storage"},
     {"datasets", "planning", "places"},
     {"reasons", "arguments"},

@@ -24,7 +24,7 @@ from lineage.identity import freezer, identify
 from lineage.options import Approx
 from lineage.outcomes import Failed
 from lineage.places import place_key
-from lineage.planning import DONE, FAILED, HIT, NEEDED, Graph, Step, argument_digests, call_key, merged
+from lineage.planning import DONE, FAILED, HIT, NEEDED, Graph, Step, argument_digests, call_key, calls_behind, merged
 from lineage.records import Execution, Record, SideData
 from lineage.storage.store import Store
 
@@ -482,7 +482,7 @@ class Engine:
 
     def _retry_inputs(self, step: Step, work: Work) -> bool:
         """Execute again the calls that made the damaged inputs of `step`; say whether there is hope."""
-        broken = [origin for origin in self._origins(step) if not origin.repaired and not self.is_whole(origin)]
+        broken = [origin for origin in calls_behind(step.inputs) if not origin.repaired and not self.is_whole(origin)]
         if not broken:
             return False
         waiting = self._flying.pop(work.key, [step])
@@ -495,17 +495,6 @@ class Engine:
                 self._reopen_path(made_from)
         self._enlist()
         return True
-
-    def _origins(self, step: Step) -> list[Step]:
-        """Return the calls behind the inputs of `step`, through fields and views."""
-        found, stack = [], list(step.inputs)
-        while stack:
-            made_from = stack.pop()
-            if made_from.is_call:
-                found.append(made_from)
-            else:
-                stack.extend(made_from.inputs)
-        return found
 
     def is_whole(self, step: Step) -> bool:
         """Say whether a step's result can be read, by reading it."""

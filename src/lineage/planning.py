@@ -24,7 +24,19 @@ from lineage.records import Record
 from lineage.storage.base import Recipe
 from lineage.structure import as_view, ok_tree, pick
 
-__all__ = ["DONE", "FAILED", "HIT", "NEEDED", "UNSEEN", "Graph", "Step", "argument_digests", "call_key", "merged"]
+__all__ = [
+    "DONE",
+    "FAILED",
+    "HIT",
+    "NEEDED",
+    "UNSEEN",
+    "Graph",
+    "Step",
+    "argument_digests",
+    "call_key",
+    "calls_behind",
+    "merged",
+]
 
 UNSEEN, HIT, NEEDED, DONE, FAILED = range(5)
 _BULK_AFTER = 8
@@ -412,3 +424,15 @@ def merged(reliances: Iterable[tuple[tuple[str, str], ...]]) -> tuple[tuple[str,
         return ()
     found = {pair for reliance in reliances for pair in reliance}
     return tuple(sorted(found))
+
+
+def calls_behind(steps: Iterable[Step]) -> list[Step]:
+    """Return the calls whose results `steps` show, through fields, views and outcomes."""
+    found, stack = [], list(steps)
+    while stack:
+        step = stack.pop()
+        if step.is_call:
+            found.append(step)
+        else:
+            stack.extend(step.inputs)
+    return found

@@ -7,7 +7,7 @@ from typing import Any
 
 from lineage.content.tree import Tree, digest_tree, holes
 from lineage.graph import Call
-from lineage.planning import NEEDED, Graph, Step
+from lineage.planning import NEEDED, Graph, Step, calls_behind
 
 __all__ = ["reason"]
 
@@ -23,7 +23,7 @@ def reason(graph: Graph, step: Step) -> str:
         return "never ran before"
     _, code, arguments = latest
     changes = _code_changes(graph, step, code) + _argument_changes(graph, step, json.loads(arguments))
-    running = sorted({made_from.node.name for made_from in _calls_behind(step) if made_from.state == NEEDED})
+    running = sorted({made_from.node.name for made_from in calls_behind(step.inputs) if made_from.state == NEEDED})
     if running:
         changes.append(f"input from {', '.join(running)} is decided anew")
     if step.tainted:
@@ -77,14 +77,3 @@ def _argument_change(graph: Graph, name: str, argument: Tree, before: Any) -> st
     if now.hex() == before.get("digest"):
         return ""
     return f"argument {name} has other content" if next(holes(argument), None) else f"argument {name} changed"
-
-
-def _calls_behind(step: Step) -> list[Step]:
-    found, stack = [], list(step.inputs)
-    while stack:
-        made_from = stack.pop()
-        if made_from.is_call:
-            found.append(made_from)
-        else:
-            stack.extend(made_from.inputs)
-    return found

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lineage import capture
-from lineage.codecs.plain import find_by_name
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.content.tree import Hole, Tree, digest_tree, fill, holes, leaves
@@ -36,10 +35,11 @@ from lineage.git import GitState
 from lineage.graph import Call, Pinned, result_hint, shown
 from lineage.identity import freezer, identify
 from lineage.node import Node
-from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, merged
+from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, calls_behind, merged
 from lineage.plans import Plan, planned
 from lineage.progress import Progress
 from lineage.records import Record
+from lineage.reliance import Reliance
 from lineage.running import inside
 from lineage.settings import fixed_settings
 from lineage.storage.objects import Verify
@@ -173,7 +173,7 @@ class Session:
             self.store.index,
             Fingerprints(self.store.index),
             refresh=frozenset(_nodes(refresh)),
-            is_current=_Reliance(),
+            is_current=Reliance(),
             unspill=self.store.unspill,
             resolve=self._resolved,
         )
@@ -446,25 +446,6 @@ class Session:
         index.flush()
 
 
-class _Reliance:
-    """Says whether the nodes that a record relies on still have the code that they had. Asked once per node and plan."""
-
-    def __init__(self) -> None:
-        self._current: dict[tuple[str, str], bool] = {}
-
-    def __call__(self, relies_on: tuple[tuple[str, str], ...]) -> bool:
-        return all(self._is_current(pair) for pair in relies_on)
-
-    def _is_current(self, pair: tuple[str, str]) -> bool:
-        if pair not in self._current:
-            try:
-                node = find_by_name(pair[0])
-                self._current[pair] = isinstance(node, Node) and node.code_digest().hex() == pair[1]
-            except Exception:
-                self._current[pair] = False
-        return self._current[pair]
-
-
 @contextlib.contextmanager
 def _collector_at_rest() -> Iterator[None]:
     """Keep the garbage collector from looking through a growing graph again and again: nothing of it is garbage."""
@@ -478,15 +459,8 @@ def _collector_at_rest() -> Iterator[None]:
 
 
 def _origins(graph: Graph, tree: Tree) -> list[Step]:
-    """Return the calls whose results stand in `tree`, through fields and views."""
-    found, stack = [], [graph.step(hole) for hole in holes(tree)]
-    while stack:
-        step = stack.pop()
-        if step.is_call:
-            found.append(step)
-        else:
-            stack.extend(step.inputs)
-    return found
+    """Return the calls whose results stand in `tree`."""
+    return calls_behind(graph.step(hole) for hole in holes(tree))
 
 
 def _packages(graph: Graph) -> frozenset[str]:
