@@ -19,7 +19,9 @@ PACKAGE = Path(lineage.__file__).parent
 LAYERS = [
     {"digest", "errors"},
     {"content"},
-    {"records", "outcomes", "options", "running", "capture", "settings"},
+    {"records", "outcomes", "options", "running"},
+    {"reads"},
+    {"capture", "settings"},
     {"code"},
     {"codecs", "files"},
     {"identity"},

@@ -797,3 +797,20 @@ def test_spans_are_kept_with_the_record(session: ln.Session) -> None:
     assert name == "inner"
     assert start >= 0
     assert seconds >= 0
+
+
+def test_a_file_that_is_read_without_being_an_input_is_told(session: ln.Session, tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    path.write_text("1")
+
+    @ln.node
+    def undeclared(name: str) -> str:
+        return Path(name).read_text()
+
+    @ln.node
+    def declared(file: ln.File) -> str:
+        return file.path.read_text()
+
+    with pytest.warns(UserWarning, match="no input of it"):
+        assert ln.compute(undeclared(str(path))) == "1"
+    assert ln.compute(declared(ln.File(path))) == "1"

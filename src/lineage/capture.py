@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any, TextIO
 
+from lineage.reads import listen
+
 __all__ = ["capturing", "collecting", "joined"]
 
 LIMIT = 1 << 20
@@ -59,6 +61,7 @@ class _LogHandler(logging.Handler):
 @contextlib.contextmanager
 def capturing() -> Iterator[None]:
     """Keep what calls print and log while a run lasts. Nothing is left behind."""
+    listen()
     handler = _LogHandler()
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()

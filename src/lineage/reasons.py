@@ -28,7 +28,7 @@ def reason(graph: Graph, step: Step) -> str:
         changes.append(f"input from {', '.join(running)} is decided anew")
     if step.tainted:
         changes.append("depends on an effect or a failure, so it is decided by content")
-    return "; ".join(changes) or "its inputs have not met this code before"
+    return "; ".join(changes) or "its inputs have not met this code before, or it was forgotten"
 
 
 def _code_changes(graph: Graph, step: Step, code: Any) -> list[str]:

@@ -32,6 +32,7 @@ class Current:
     scratch_folder: Path | None = field(default=None, repr=False)
     keeps_scratch: bool = field(default=False, repr=False)
     spans: list[tuple[str, float, float]] = field(factory=list, repr=False)
+    reads: set[str] = field(factory=set, repr=False)
     began: float = field(factory=time.perf_counter, repr=False)
 
 

@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any
 from lineage import capture
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import Hole, Tree, digest_tree, holes
+from lineage.content.tree import Hole, Tree, digest_tree, holes, leaves
 from lineage.digest import Digest
 from lineage.errors import (
     CodecError,
@@ -37,6 +38,7 @@ from lineage.executors.base import Failure, Outcome, Success, Work
 from lineage.executors.canonical import in_canonical_order
 from lineage.identity import freezer, identify
 from lineage.node import Node
+from lineage.reads import undeclared
 from lineage.records import SideData
 from lineage.running import Current, inside
 from lineage.settings import seeded
@@ -177,6 +179,8 @@ def _stored(work: Work, store: Store, value: Any, current: Current, watch: _Watc
             f"{node.name} changed a global, a closure or a file that its code reads, or they changed while it ran; "
             "its result is discarded. Return what is new instead"
         )
+    if current.reads:
+        _warn_of_reads(work, store, current)
     returns = node.signature.returns
     if type(value) is not returns:
         reason = check_value(value, returns, f"{node.name}(): result")
@@ -192,6 +196,22 @@ def _stored(work: Work, store: Store, value: Any, current: Current, watch: _Watc
     else:
         tree, text, written = _kept(node, store, tree)
     return Success(tree, text, digest_tree(tree), watch.side(log, written))
+
+
+def _warn_of_reads(work: Work, store: Store, current: Current) -> None:
+    """Say which files the call read that are no inputs of it, unless the node vouches for itself."""
+    node = work.node
+    if node.given.version is not None or node.given.every is not None or node.kind == "sink":
+        return
+    inputs = [(leaf.info or {}).get("path", "") for tree in work.arguments for leaf in leaves(tree)]
+    found = undeclared(current.reads, [*inputs, *node.code().files], store.place)
+    if found:
+        warnings.warn(
+            f"{node.name} read {', '.join(found[:3])}, which is no input of it: when the file changes, its result will "
+            "not. Give it as an argument, lineage.File(path)",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _kept(node: Node[..., Any], store: Store, tree: Tree) -> tuple[Tree, str, int]:
