@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from lineage.content.tree import Leaf, Tree, holes
+from lineage.content.tree import SCALARS, Leaf, Tree, holes
 from lineage.digest import Digest
 from lineage.graph import Call
 from lineage.planning import Graph
 
 __all__ = ["described"]
 
-_PLAIN = frozenset({int, str, float, bool, type(None)})
 _encode = json.JSONEncoder().encode
 _SHOWN = 200
 """Characters kept of an argument's text."""
@@ -26,7 +25,7 @@ def described(graph: Graph, call: Call, digests: list[Digest]) -> str:
     names = call._lineage_node.signature.names
     parts = []
     for name, argument, digest in zip(names, call._lineage_arguments, digests, strict=True):
-        text = _encode(argument) if type(argument) in _PLAIN else _origin(graph, argument, digest)
+        text = _encode(argument) if type(argument) in SCALARS else _origin(graph, argument, digest)
         parts.append(f'"{name}": {text}')
     return "{" + ", ".join(parts) + "}"
 

@@ -11,12 +11,10 @@ from typing import NewType, cast
 
 from blake3 import blake3
 
-__all__ = ["DIGEST_SIZE", "Digest", "digest_of", "parse_hex", "short"]
+__all__ = ["Digest", "digest_of", "short"]
 
 Digest = NewType("Digest", bytes)
 """32 raw bytes. Shown to people as hexadecimal, usually the first twelve characters (`short`)."""
-
-DIGEST_SIZE = 32
 
 _hash = cast(Callable[[bytes], "blake3"], blake3)
 
@@ -53,15 +51,3 @@ def short(digest: bytes) -> str:
     'c7a6f4107d19'
     """
     return digest.hex()[:12]
-
-
-def parse_hex(text: str) -> Digest:
-    """Return the digest written as 64 hexadecimal characters.
-
-    Raises:
-        ValueError: `text` is not a whole digest.
-    """
-    raw = bytes.fromhex(text)
-    if len(raw) != DIGEST_SIZE:
-        raise ValueError(f"a digest is {DIGEST_SIZE * 2} hexadecimal characters; got {len(text)}")
-    return Digest(raw)

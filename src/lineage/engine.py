@@ -13,7 +13,7 @@ from lineage.arguments import described
 from lineage.codecs.freeze import failed_leaf
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import Branch, Hole, Leaf, Tree, digest_tree, fill, holes, leaves
+from lineage.content.tree import SCALARS, Branch, Hole, Leaf, Tree, digest_tree, fill, holes, leaves
 from lineage.digest import Digest
 from lineage.errors import InputChangedError, LineageError, MutationError, NodeError
 from lineage.executors.base import Executor, Failure, Outcome, Success, Work
@@ -34,7 +34,6 @@ Event = Callable[[str, Step], None]
 """Told what happens: `running`, or a verdict (`hit`, `cutoff`, `executed`, `failed`, `blocked`), and the step."""
 
 _BATCH = 500
-_PLAIN = frozenset({int, str, float, bool, type(None)})
 
 
 class Replan(Exception):
@@ -245,7 +244,7 @@ class Engine:
 
     def _filled(self, argument: Tree) -> Tree:
         """Return an argument as a worker gets it: its inputs in place, its own heavy parts in the store."""
-        if type(argument) in _PLAIN:
+        if type(argument) in SCALARS:
             return argument
         filled = fill(argument, lambda hole: self.graph.tree(self.graph.step(hole)))
         for leaf in leaves(filled):
@@ -435,7 +434,7 @@ class Engine:
 
     def _check_files(self, work: Work) -> None:
         for argument in work.arguments:
-            if type(argument) not in _PLAIN:
+            if type(argument) not in SCALARS:
                 for leaf in leaves(argument):
                     if leaf.family == "file":
                         self.graph.fingerprints.check(leaf)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lineage.content.tree import Branch, Hole, Tree, holes
+from lineage.content.tree import SCALARS, Branch, Hole, Tree, holes
 from lineage.errors import CompositionError, LazyValueError
 from lineage.outcomes import Failed, Ok
 from lineage.signatures import field_hint, is_mapping, item_hint, known_length, split_annotated, type_text
@@ -124,7 +124,6 @@ _set_node = Call.__dict__["_lineage_node"].__set__
 _set_arguments = Call.__dict__["_lineage_arguments"].__set__
 _set_inputs = Call.__dict__["_lineage_inputs"].__set__
 _NO_INPUTS: tuple[Hole, ...] = ()
-_PLAIN = frozenset({int, str, float, bool, type(None)})
 
 
 class _Latest:
@@ -145,7 +144,7 @@ def make_call(node: Node[..., Any], arguments: tuple[Tree, ...], inputs: tuple[H
     `inputs` are the holes in them, if they are known already.
     """
     if inputs is None:
-        inputs = tuple(hole for argument in arguments if type(argument) not in _PLAIN for hole in holes(argument))
+        inputs = tuple(hole for argument in arguments if type(argument) not in SCALARS for hole in holes(argument))
     call: Call = _new(Call)
     _set_node(call, node)
     _set_arguments(call, arguments)

@@ -13,7 +13,7 @@ from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast,
 import attrs
 
 from lineage import code
-from lineage.content.tree import Hole, Tree, holes
+from lineage.content.tree import SCALARS, Hole, Tree, holes
 from lineage.digest import Digest, digest_of
 from lineage.errors import DeclarationError, LazyValueError, UnstableIdentityError, WiringError
 from lineage.graph import Call, Lazy, make_call, shown, type_name
@@ -121,7 +121,7 @@ class Node(Generic[P, R]):
         reason = check_value(value, hint, self._place(position))
         if reason is not None:
             raise self._refused(position, f"was given {brief(value)}: {reason}")
-        if type(value) in _SCALARS and isinstance(hint, type):
+        if type(value) in SCALARS and isinstance(hint, type):
             self._known[position].add(type(value))
 
     def _refused(self, position: int, why: str) -> WiringError:
@@ -253,9 +253,6 @@ class Node(Generic[P, R]):
         )
         kind = "node" if self.kind == "plain" else self.kind
         return f"<{kind} {self.name}({parameters}) -> {type_name(self.signature.returns)}>"
-
-
-_SCALARS = frozenset({int, str, float, bool, type(None)})
 
 
 def _warn_of_streaming(fn: Callable[..., Any], options: Options, name: str) -> None:

@@ -212,7 +212,7 @@ class Session:
 
     def _note_collection(self, graph: Graph, tree: Tree) -> None:
         key = self._collection_key(graph, tree)
-        if key is None or not self.store.index.writable or self.store.index.collection(key) is not None:
+        if key is None or not self.store.index.writable:
             return
         steps = [graph.step(hole) for hole in holes(tree)]
         if not any(step.tainted for step in steps):

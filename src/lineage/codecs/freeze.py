@@ -22,7 +22,7 @@ import attrs
 from lineage.codecs.atoms import INLINE_BYTES, write_atom
 from lineage.codecs.base import Codec
 from lineage.codecs.plain import name_of
-from lineage.content.tree import Atom, Branch, Hole, Leaf, Tree, digest_tree, holes
+from lineage.content.tree import SCALARS, Atom, Branch, Hole, Leaf, Tree, digest_tree, holes
 from lineage.digest import Digest, digest_of
 from lineage.errors import CodecError, UnstableIdentityError
 from lineage.outcomes import Failed
@@ -81,7 +81,7 @@ class _Walk:
 
     def tree(self, value: Any) -> Tree:
         cls = type(value)
-        if cls in _SCALARS:
+        if cls in SCALARS:
             return value  # type: ignore[no-any-return]
         rule = _CONTAINERS.get(cls)
         if rule is not None and not (cls in _WITH_ATTRIBUTES and value.__dict__):
@@ -102,7 +102,7 @@ class _Walk:
 
     def each(self, values: Iterable[Any]) -> tuple[Tree, ...]:
         return tuple(
-            value if type(value) in _SCALARS else self.at(value, f"[{position}]")
+            value if type(value) in SCALARS else self.at(value, f"[{position}]")
             for position, value in enumerate(values)
         )
 
@@ -330,7 +330,6 @@ def _frozen_defaultdict(walk: _Walk, value: Any) -> Tree:
     return Branch("defaultdict", (factory, *walk.pairs(value)))
 
 
-_SCALARS = frozenset({int, str, float, bool, type(None)})
 _WITH_ATTRIBUTES = frozenset({collections.OrderedDict, collections.Counter, functools.partial})
 """Containers that may have attributes besides: with some, they are taken apart as objects are."""
 

@@ -6,13 +6,12 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from lineage.content.tree import Atom, Branch, Leaf, Tree
+from lineage.content.tree import SCALARS, Atom, Branch, Leaf, Tree
 from lineage.digest import Digest
 from lineage.errors import CorruptObjectError
 
 __all__ = ["dump_tree", "load_tree"]
 
-_PLAIN = frozenset({int, float, str, bool, type(None)})
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _encode = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
@@ -63,7 +62,7 @@ def load_tree(text: str) -> Tree:
         plain, end = _scan(text, 0)
         if end != len(text):
             raise ValueError("text after the value")
-        return plain if type(plain) in _PLAIN else _tree(plain)
+        return plain if type(plain) in SCALARS else _tree(plain)
     except StopIteration:
         raise CorruptObjectError("a record holds no readable value") from None
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -23,7 +23,7 @@ from typing import Any
 from lineage import capture
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import Hole, Tree, digest_tree, holes, leaves
+from lineage.content.tree import SCALARS, Hole, Tree, digest_tree, holes, leaves
 from lineage.digest import Digest
 from lineage.errors import (
     CodecError,
@@ -50,7 +50,6 @@ __all__ = ["compose", "perform"]
 
 _HOST = platform.node()
 _NO_SCRATCH = Path(os.devnull)
-_SCALARS = frozenset({int, str, float, bool, type(None)})
 
 
 def perform(work: Work, store: Store, executor: str) -> Outcome:
@@ -116,7 +115,7 @@ def _current(work: Work, store: Store, attempt: int, *, composes: bool = False) 
 
 def _thaw(work: Work, store: Store) -> list[Any]:
     thawer = Thawer(store.read, identify)
-    return [tree if type(tree) in _SCALARS else thawer.thaw(tree) for tree in work.arguments]
+    return [tree if type(tree) in SCALARS else thawer.thaw(tree) for tree in work.arguments]
 
 
 def _check_tables(node: Node[..., Any], values: list[Any]) -> None:
@@ -191,7 +190,7 @@ def _stored(work: Work, store: Store, value: Any, current: Current, watch: _Watc
     if node.given.compare == "unordered":
         value = in_canonical_order(value)
     tree = freezer.freeze(value, scratch=current.scratch_folder or _NO_SCRATCH)
-    if type(tree) in _SCALARS:
+    if type(tree) in SCALARS:
         text, written = dump_tree(tree), 0
     else:
         tree, text, written = _kept(node, store, tree)
