@@ -122,7 +122,7 @@ class IndexAgrees(RuleBasedStateMachine):
         found = None if recipe is None else Recipe(key(recipe), key("base " + recipe) if based else None)
         execution = an_execution(call, value)
         record = self.index.record(execution, found, 1, replace=replace)
-        number = int(self.index._one("SELECT max(id) FROM executions")[0])
+        number = int(self.index._groups.one("SELECT max(id) FROM executions")[0])
         assert record == self.model.record(execution, found, number, replace=replace)
         return record
 

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ import polars as pl
 import pyarrow.parquet  # noqa: F401  (loaded before forking)
 
 import lineage as ln
-from lineage.storage import index as index_module
+from lineage.storage import groups as groups_module
 
 
 class Model:
@@ -117,8 +117,9 @@ class Steps:
         for name in ("fsync", "replace", "rename", "mkdir", "chmod", "link", "unlink"):
             setattr(os, name, self.around(name, getattr(os, name)))
         sys.addaudithook(self._on_event)
-        opened = index_module._open
-        index_module._open = lambda *arguments: _Counted(opened(*arguments), self)  # type: ignore[assignment]
+        groups_module.GROUP_ROWS = 6  # so that some groups are committed in the middle, however quick the machine
+        opened = groups_module._open
+        groups_module._open = lambda *arguments: _Counted(opened(*arguments), self)  # type: ignore[assignment]
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wxa+"):
@@ -133,9 +134,13 @@ class _Counted:
         self._steps = steps
 
     def execute(self, statement: str, *values: Any) -> Any:
-        if statement.startswith(("SELECT", "PRAGMA cache")):
+        if statement.startswith(("SELECT", "PRAGMA cache", "PRAGMA data_version")):
             return self._connection.execute(statement, *values)
         return self._steps.around(" ".join(statement.split()[:3]), self._connection.execute)(statement, *values)
+
+    def executemany(self, statement: str, rows: Sequence[Any]) -> None:
+        for row in rows:  # each is a step, as it would be on its own
+            self.execute(statement, row)
 
     def close(self) -> None:
         self._steps.around("close", self._connection.close)()

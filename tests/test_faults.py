@@ -64,6 +64,9 @@ def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
     found.close()
 
 
+CALLS = "SELECT * FROM calls UNION ALL SELECT * FROM young_calls"
+
+
 def recorded(store: Path) -> list[str]:
     """Return the nodes whose results the index leads to."""
     if not (store / "index.sqlite").exists():
@@ -71,7 +74,7 @@ def recorded(store: Path) -> list[str]:
     db = sqlite3.connect(store / "index.sqlite")
     try:
         rows = db.execute(
-            "SELECT n.name FROM calls c JOIN executions e ON e.id = c.execution JOIN nodes n ON n.id = e.node"
+            f"SELECT n.name FROM ({CALLS}) c JOIN executions e ON e.id = c.execution JOIN nodes n ON n.id = e.node"
         ).fetchall()
     except sqlite3.OperationalError:  # killed before there were tables
         rows = []
@@ -258,8 +261,8 @@ def forget(store: Path, node: str) -> None:
     db = sqlite3.connect(store / "index.sqlite")
     number = "(SELECT e.id FROM executions e JOIN nodes n ON n.id = e.node WHERE n.name = ?)"
     with db:
-        db.execute(f"DELETE FROM calls WHERE execution IN {number}", (node,))
-        db.execute(f"DELETE FROM recipes WHERE execution IN {number}", (node,))
+        for table in ("calls", "young_calls", "recipes", "young_recipes"):
+            db.execute(f"DELETE FROM {table} WHERE execution IN {number}", (node,))
     db.close()
 
 
@@ -514,7 +517,7 @@ def test_processes_that_write_one_store_agree(tmp_path: Path, count: int) -> Non
     }
     assert len({tuple(answer["noise"]) for answer in answers}) == 1  # all adopted the first
     db = sqlite3.connect(store + "/index.sqlite")
-    calls = db.execute("SELECT count(*), count(DISTINCT key) FROM calls").fetchone()
+    calls = db.execute(f"SELECT count(*), count(DISTINCT key) FROM ({CALLS})").fetchone()
     notes = [note for (note,) in db.execute("SELECT note FROM executions WHERE status = 'ok'")]
     db.close()
     assert calls[0] == calls[1] == 2 * len(merged) + 2

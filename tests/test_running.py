@@ -266,7 +266,7 @@ def test_retries_are_made_and_every_attempt_is_recorded(session: ln.Session, tmp
 
     handle = ln.materialize(flaky())
     assert handle.value == 7
-    rows = session.store.index._db.execute("SELECT status, attempt FROM executions").fetchall()
+    rows = session.store.index._groups.all("SELECT status, attempt FROM executions")
     assert rows == [("failed", 1), ("failed", 2), ("ok", 3)]
 
 

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from lineage.errors import ReadOnlyStoreError, StoreError, StoreVersionError
-from lineage.storage import index as module
-from lineage.storage import schema
+from lineage.storage import groups, keys, schema
 from lineage.storage.base import Recipe
 from lineage.storage.index import SqliteIndex
 from lineage.testing.stores import IndexContract, an_execution, key
@@ -65,8 +64,8 @@ def test_a_group_is_committed_soon_without_being_asked(index: SqliteIndex, tmp_p
 def test_a_large_group_is_committed_at_once(
     index: SqliteIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "GROUP_ROWS", 30)
-    monkeypatch.setattr(module, "GROUP_SECONDS", 60)
+    monkeypatch.setattr(groups, "GROUP_ROWS", 30)
+    monkeypatch.setattr(groups, "GROUP_SECONDS", 60)
     for number in range(10):
         index.record(an_execution(str(number)), None, 1)
     assert count_of(tmp_path) == 10
@@ -112,11 +111,88 @@ def test_what_fails_in_the_background_is_raised_by_the_next_write(tmp_path: Path
     index = opened(tmp_path, before_commit=sync)
     index.record(an_execution("a"), None, 1)
     until = time.monotonic() + 5
-    while index._failure is None and time.monotonic() < until:
+    while index._groups._failure is None and time.monotonic() < until:
         time.sleep(0.01)
     with pytest.raises(StoreError, match="no space left"):
         index.record(an_execution("b"), None, 1)
     index.close()
+
+
+# -- what waits in memory, and the two tables of each kind of key
+
+
+@pytest.fixture
+def small_trees(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "MERGE_ROWS", 7)
+
+
+@pytest.mark.usefixtures("small_trees")
+def test_keys_are_found_wherever_they_lie(index: SqliteIndex, tmp_path: Path) -> None:
+    records = {}
+    for number in range(40):
+        records[key(str(number))] = index.record(an_execution(str(number)), Recipe(key(f"r{number}")), 1)
+        if number % 3 == 0:
+            index.flush()
+    assert index.by_call(list(records)) == records
+    index.close()
+    db = sqlite3.connect(tmp_path / "index.sqlite")
+    old, young = (db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("calls", "young_calls"))
+    db.close()
+    assert (old + young, old > 30, young < 7) == (40, True, True)
+    again = opened(tmp_path)
+    assert again.by_call(list(records)) == records
+    assert again.by_recipe([key(f"r{number}") for number in range(40)]).keys() == {key(f"r{n}") for n in range(40)}
+    again.close()
+
+
+@pytest.mark.usefixtures("small_trees")
+def test_a_later_record_goes_before_an_older_one_wherever_they_lie(index: SqliteIndex) -> None:
+    for number in range(10):
+        index.record(an_execution(str(number)), Recipe(key(f"r{number}")), 1)
+    index.flush()
+    new = index.record(an_execution("3", "33"), Recipe(key("r3")), 1, replace=True)
+    assert index.by_call([key("3")]) == {key("3"): new}
+    index.flush()
+    assert index.by_recipe([key("r3")]) == {key("r3"): new}
+    for number in range(10, 20):
+        index.record(an_execution(str(number)), None, 1)
+    index.flush()
+    assert index.by_call([key("3")]) == {key("3"): new}
+
+
+@pytest.mark.usefixtures("small_trees")
+def test_what_is_forgotten_is_gone_from_both_tables(index: SqliteIndex) -> None:
+    for number in range(10):
+        index.record(an_execution(str(number)), Recipe(key(f"r{number}")), 1)
+    index.flush()
+    again = index.record(an_execution("3", "33"), Recipe(key("r3")), 1, replace=True)
+    index.flush()
+    index.forget_call(key("3"))
+    index.forget_recipes(again.execution)
+    assert index.by_call([key("3")]) == {}
+    assert index.by_recipe([key("r3")]) == {}
+
+
+def test_a_key_that_was_missed_may_have_been_recorded_by_another_since(index: SqliteIndex, tmp_path: Path) -> None:
+    index.record(an_execution("mine"), None, 1)
+    index.flush()
+    assert index.by_call([key("a")]) == {}
+    other = opened(tmp_path)
+    first = other.record(an_execution("a", "theirs"), None, 1)
+    other.close()
+    assert index.record(an_execution("a", "ours"), None, 1) == first
+
+
+def test_rows_of_two_processes_do_not_share_numbers(index: SqliteIndex, tmp_path: Path) -> None:
+    numbers = [index.record(an_execution("a"), None, 1).execution]
+    index.flush()
+    other = opened(tmp_path)
+    numbers.append(other.record(an_execution("b"), None, 1).execution)
+    other.close()
+    numbers.append(index.record(an_execution("c"), None, 1).execution)
+    index.flush()
+    assert len(set(numbers)) == 3
+    assert count_of(tmp_path) == 3
 
 
 # -- versions and damage
@@ -142,18 +218,18 @@ def test_an_index_of_an_older_version_is_brought_up_to_date(
     record = index.record(an_execution("a", "41"), Recipe(key("r")), 1)
     index.close()
     steps = {
-        1: "ALTER TABLE runs ADD COLUMN mood TEXT",
-        2: "CREATE TABLE moods (name TEXT); INSERT INTO moods VALUES ('x')",
+        schema.VERSION: "ALTER TABLE runs ADD COLUMN mood TEXT",
+        schema.VERSION + 1: "CREATE TABLE moods (name TEXT); INSERT INTO moods VALUES ('x')",
     }
-    monkeypatch.setattr(schema, "VERSION", 3)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 2)
     monkeypatch.setattr(schema, "_MIGRATIONS", steps)
     with pytest.raises(StoreVersionError, match="can't be written"):
         opened(tmp_path, writable=False)
     for _ in range(2):  # once migrated, it is of today's version
         migrated = opened(tmp_path)
         assert migrated.by_recipe([key("r")]) == {key("r"): record}
-        assert migrated._one("SELECT name FROM moods") == ("x",)
-        assert migrated._one("SELECT mood FROM runs") is None
+        assert migrated._groups.one("SELECT name FROM moods") == ("x",)
+        assert migrated._groups.one("SELECT mood FROM runs") is None
         migrated.close()
 
 
@@ -163,12 +239,30 @@ def test_a_migration_that_fails_changes_nothing(
     record = index.record(an_execution("a"), None, 1)
     index.close()
     with monkeypatch.context() as patched:
-        patched.setattr(schema, "VERSION", 2)
-        patched.setattr(schema, "_MIGRATIONS", {1: "DROP TABLE calls; DROP TABLE no_such_table"})
+        patched.setattr(schema, "VERSION", schema.VERSION + 1)
+        patched.setattr(schema, "_MIGRATIONS", {schema.VERSION - 1: "DROP TABLE calls; DROP TABLE no_such_table"})
         with pytest.raises(StoreError, match="no such table"):
             opened(tmp_path)
     again = opened(tmp_path)
     assert again.by_call([key("a")]) == {key("a"): record}
+    again.close()
+
+
+def test_an_index_of_the_first_version_is_read_and_written_on(index: SqliteIndex, tmp_path: Path) -> None:
+    record = index.record(an_execution("a"), Recipe(key("r")), 1)
+    index.close()
+    db = sqlite3.connect(tmp_path / "index.sqlite")
+    with db:  # as the first version laid it out: one table for each kind of key
+        db.execute("INSERT INTO calls SELECT * FROM young_calls")
+        db.execute("INSERT INTO recipes SELECT * FROM young_recipes")
+        db.execute("DROP TABLE young_calls")
+        db.execute("DROP TABLE young_recipes")
+    db.close()
+    set_version(tmp_path, 1)
+    again = opened(tmp_path)
+    assert again.by_call([key("a")]) == {key("a"): record}
+    assert again.record(an_execution("a", "2"), Recipe(key("s")), 1) == record
+    assert again.by_recipe([key("r"), key("s")]) == {key("r"): record, key("s"): record}
     again.close()
 
 

@@ -12,7 +12,7 @@ from lineage.errors import StoreVersionError
 
 __all__ = ["VERSION", "prepare"]
 
-VERSION = 1
+VERSION = 2
 """Raised when the tables change; a migration for each step stands in `_MIGRATIONS`."""
 
 _TABLES = """
@@ -43,7 +43,13 @@ CREATE TABLE tags (
 CREATE INDEX tags_by_name ON tags (name, id);
 """
 
-_MIGRATIONS: dict[int, str] = {}
+_YOUNG = """
+CREATE TABLE young_calls (key BLOB PRIMARY KEY, execution INTEGER) WITHOUT ROWID;
+CREATE TABLE young_recipes (key BLOB PRIMARY KEY, base BLOB, execution INTEGER, run INTEGER) WITHOUT ROWID;
+"""
+"""The latest rows of `calls` and `recipes`, which go before theirs (`lineage.storage.keys`)."""
+
+_MIGRATIONS: dict[int, str] = {1: _YOUNG}
 
 
 def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
@@ -68,8 +74,8 @@ def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
     try:
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if found == 0:
-            _run(connection, _TABLES)
-        for version in range(max(found, 1), VERSION):
+            _run(connection, _TABLES + _YOUNG)
+        for version in range(found, VERSION) if found else ():
             _run(connection, _MIGRATIONS[version])
         connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
