@@ -14,6 +14,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from lineage.codecs.base import Blob, Manifest
 from lineage.digest import Digest
 from lineage.errors import CorruptObjectError, ObjectMissingError
+from lineage.storage import keys
 from lineage.storage.base import Recipe
 from lineage.storage.index import SqliteIndex
 from lineage.storage.objects import LocalObjects
@@ -110,7 +111,12 @@ class IndexAgrees(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="lineage-agree-"))
         self.model = IndexModel()
-        self.index = self._opened()
+        self.merge_rows, keys.MERGE_ROWS = keys.MERGE_ROWS, 3
+        self.indexes = [self._opened(), self._opened()]
+
+    @property
+    def index(self) -> SqliteIndex:
+        return self.indexes[0]
 
     def _opened(self) -> SqliteIndex:
         return SqliteIndex(self.folder / "index.sqlite", before_commit=lambda: None)
@@ -121,6 +127,7 @@ class IndexAgrees(RuleBasedStateMachine):
     def record(self, call: str, value: str, recipe: str | None, based: bool, replace: bool) -> Any:
         found = None if recipe is None else Recipe(key(recipe), key("base " + recipe) if based else None)
         execution = an_execution(call, value)
+        self.index.note_code(execution.code, "{}")
         record = self.index.record(execution, found, 1, replace=replace)
         number = int(self.index._groups.one("SELECT max(id) FROM executions")[0])
         assert record == self.model.record(execution, found, number, replace=replace)
@@ -164,17 +171,25 @@ class IndexAgrees(RuleBasedStateMachine):
     @rule()
     def open_again(self) -> None:
         self.index.close()
-        self.index = self._opened()
+        self.indexes[0] = self._opened()
+
+    @rule()
+    def let_the_other_write(self) -> None:
+        self.index.flush()
+        self.indexes.reverse()
 
     @invariant()
     def look_ups_agree(self) -> None:
         assert self.index.by_call(KEYS) == self.model.by_call(KEYS)
+        assert self.index.by_call(KEYS, [key("code")] * len(KEYS)) == self.model.by_call(KEYS)
         assert self.index.by_recipe(KEYS) == self.model.by_recipe(KEYS)
         assert {name: found for name in KEYS if (found := self.index.manifest(name))} == self.model.manifests
         assert self.index.generations() == self.model.raised
 
     def teardown(self) -> None:
-        self.index.close()
+        for index in self.indexes:
+            index.close()
+        keys.MERGE_ROWS = self.merge_rows
         shutil.rmtree(self.folder)
 
 

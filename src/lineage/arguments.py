@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from lineage.content.tree import SCALARS, Leaf, Tree, holes
+from lineage.content.tree import Leaf, Tree, holes
 from lineage.digest import Digest
 from lineage.graph import Call
 from lineage.planning import Graph
@@ -13,6 +16,15 @@ from lineage.planning import Graph
 __all__ = ["described"]
 
 _encode = json.JSONEncoder().encode
+_TEXT: dict[type, Callable[[Any], str]] = {
+    int: repr,
+    float: lambda value: repr(value) if math.isfinite(value) else _encode(value),
+    str: encode_basestring_ascii,
+    bool: lambda value: "true" if value else "false",
+    type(None): lambda value: "null",
+}
+"""How plain values are written, by exact type: a fifth of the time of the encoder, which is made for more."""
+
 _SHOWN = 200
 """Characters kept of an argument's text."""
 
@@ -25,12 +37,15 @@ def described(graph: Graph, call: Call, digests: list[Digest]) -> str:
     names = call._lineage_node.signature.names
     parts = []
     for name, argument, digest in zip(names, call._lineage_arguments, digests, strict=True):
-        text = _encode(argument) if type(argument) in SCALARS else _origin(graph, argument, digest)
+        write = _TEXT.get(type(argument))
+        text = _origin(graph, argument, digest) if write is None else write(argument)
         parts.append(f'"{name}": {text}')
     return "{" + ", ".join(parts) + "}"
 
 
 def _origin(graph: Graph, argument: Tree, digest: Digest) -> str:
+    if type(argument) is Call:
+        return f'{{"digest": "{digest.hex()}", "from": [{graph.step(argument).execution}]}}'
     steps = [graph.step(hole) for hole in holes(argument)]
     if len(steps) == 1 and steps[0].is_call:
         return f'{{"digest": "{digest.hex()}", "from": [{steps[0].execution}]}}'

@@ -203,7 +203,7 @@ class Engine:
             digests = argument_digests(self.graph, step)
             keys.append(call_key(self.graph, step, digests))
             self._arguments[id(step)] = described(self.graph, step.hole, digests)
-        found = self.index.by_call(keys)
+        found = self.index.by_call(keys, [self.graph.code(step.node) for step in steps])
         for step, key in zip(steps, keys, strict=True):
             record = found.get(key)
             usable = record is not None and not step.forced and not step.repaired

@@ -136,7 +136,7 @@ class Session:
         tree = self._frozen(wanted)
         if next(holes(tree), None) is None:
             return wanted
-        return self._answer(tree, executor, refresh, lambda engine: self._value(engine, tree), self._collected)
+        return self._answer(tree, executor, refresh, lambda engine: self._value(engine, tree), remember=True)
 
     def materialize(self, *values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
         """Return the handle of each lazy in `values`, computing only what is missing. See `lineage.materialize`."""
@@ -194,10 +194,9 @@ class Session:
 
     # -- large collections, answered by one look-up
 
-    def _collected(self, graph: Graph, tree: Tree) -> list[Any]:
+    def _collected(self, key: Digest, graph: Graph, tree: Tree) -> list[Any]:
         """Return the value of a large collection, as the one item of a list, if it was answered before and still stands."""
-        key = self._collection_key(graph, tree)
-        found = self.store.index.collection(key) if key is not None and self.on_event is None else None
+        found = self.store.index.collection(key) if self.on_event is None else None
         if found is None or not graph.is_current(found[1]):
             return []
         try:
@@ -210,9 +209,8 @@ class Session:
             self.store.index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, facts)
         return [value]
 
-    def _note_collection(self, graph: Graph, tree: Tree) -> None:
-        key = self._collection_key(graph, tree)
-        if key is None or not self.store.index.writable:
+    def _note_collection(self, key: Digest, graph: Graph, tree: Tree) -> None:
+        if not self.store.index.writable:
             return
         steps = [graph.step(hole) for hole in holes(tree)]
         if not any(step.tainted for step in steps):
@@ -235,23 +233,25 @@ class Session:
         executor: Any,
         refresh: Iterable[Any],
         read: Callable[[Engine], T],
-        known: Callable[[Graph, Tree], list[T]] | None = None,
+        *,
+        remember: bool = False,
     ) -> T:
         """Resolve `tree` and return what `read` makes of it, starting over where a repair upset the plan.
 
-        `known` may have the answer (a list of it) as soon as the keys are there.
+        With `remember`, the answer for a large collection is kept, and found again as soon as its keys are there.
         """
         state["asked"] += 1
         refresh = list(refresh)
         for _ in range(_REPAIRS):
             graph = self._composed(tree, refresh, persist=True)
-            for answer in known(graph, tree) if known is not None and not refresh else ():
-                return answer
+            key = self._collection_key(graph, tree) if remember else None
+            for known in self._collected(key, graph, tree) if key is not None and not refresh else ():
+                return known  # type: ignore[no-any-return]
             try:
                 self._look_up(graph, tree)
                 answer = read(self._carry_out(graph, tree, executor))
-                if known is not None:
-                    self._note_collection(graph, tree)
+                if key is not None:
+                    self._note_collection(key, graph, tree)
                 return answer
             except Replan:
                 refresh = []
@@ -277,7 +277,12 @@ class Session:
         try:
             self._tell_hits(graph, counts, engine.tell)
             if work:
-                with progress, capture.capturing(), fixed_settings(_packages(graph), _cpus(graph)):
+                with (
+                    progress,
+                    capture.capturing(),
+                    fixed_settings(_packages(graph), _cpus(graph)),
+                    _graph_at_rest(graph),
+                ):
                     engine.carry_out()
             else:
                 engine.carry_out()
@@ -340,7 +345,9 @@ class Session:
             ) from None
 
     def _raise_failures(self, engine: Engine, tree: Tree) -> None:
-        failed = [engine.graph.step(root) for root in holes(tree) if engine.graph.step(root).state == FAILED]
+        if not engine.failures:
+            return
+        failed = [step for step in map(engine.graph.step, holes(tree)) if step.state == FAILED]
         if not failed:
             return
         error = failed[0].error
@@ -456,6 +463,19 @@ def _collector_at_rest() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+@contextlib.contextmanager
+def _graph_at_rest(graph: Graph) -> Iterator[None]:
+    """Keep the garbage collector, which goes on working for the nodes, from looking through a large graph while they run."""
+    if len(graph.order) < _LARGE or not gc.isenabled():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _origins(graph: Graph, tree: Tree) -> list[Step]:

@@ -42,6 +42,10 @@ class Signature:
         self._locals = _enclosing_locals(fn)
         self.parameters = inspect.signature(fn).parameters
         self.names = tuple(self.parameters)
+        self._is_positional = all(
+            parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+            for parameter in self.parameters.values()
+        )
         self.bind = _binder(self.parameters)
 
     @functools.cached_property
@@ -87,8 +91,10 @@ class Signature:
     def _resolved(self) -> dict[str, Any]:
         return _resolve(self._fn, self._locals)
 
-    def spread(self, values: Sequence[Any]) -> tuple[list[Any], dict[str, Any]]:
+    def spread(self, values: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """Return the positional and keyword arguments that call the function with one value per parameter."""
+        if self._is_positional:
+            return values, {}
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for parameter, value in zip(self.parameters.values(), values, strict=True):

@@ -54,6 +54,8 @@ class Freezer:
         Raises:
             UnstableIdentityError: some part of the value can't be told from another; the error says which.
         """
+        if type(value) in SCALARS:
+            return value  # type: ignore[no-any-return]
         try:
             return _Walk(self, scratch).tree(value)
         except RecursionError:

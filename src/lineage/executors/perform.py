@@ -245,6 +245,38 @@ class _StandIn(Hole):
         self.digest = digest
 
 
+class _Meter:
+    """The processor time and the peak memory of this process. The system is asked once in a millisecond at most, since asking
+    takes as long as a trivial call: a shorter call is taken to have had one core for as long as it ran.
+    """
+
+    def __init__(self) -> None:
+        self._at = -1.0
+        self._cpu = 0.0
+        self._memory = 0
+
+    def begin(self, now: float) -> float:
+        """Return the processor seconds used until `now` (of `perf_counter`), give or take what fits into `_SHORT`."""
+        if now - self._at > _SHORT:
+            self._read(now)
+        return self._cpu
+
+    def _read(self, now: float) -> None:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        self._at, self._cpu, self._memory = now, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+
+    def end(self, now: float, wall: float, before: float) -> tuple[float, int]:
+        """Return the processor seconds used since `before`, and the peak memory in bytes."""
+        if wall < _SHORT and now - self._at < _SHORT:
+            return wall, self._memory
+        self._read(now)
+        return (wall if wall < _SHORT else self._cpu - before), self._memory
+
+
+_SHORT = 0.001
+_meter = _Meter()
+
+
 class _Watch:
     """Times one attempt."""
 
@@ -255,14 +287,17 @@ class _Watch:
         self.current = current
         self.started = time.time()
         self.began = time.perf_counter()
-        self.cpu = time.process_time()
+        self.cpu = _meter.begin(self.began)
 
     def side(self, log: list[str], written: int = 0) -> SideData:
+        now = time.perf_counter()
+        wall = now - self.began
+        cpu, memory = _meter.end(now, wall, self.cpu)
         return SideData(
             self.started,
-            time.perf_counter() - self.began,
-            time.process_time() - self.cpu,
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            wall,
+            cpu,
+            memory,
             self.current.attempt,
             self.executor,
             _HOST,

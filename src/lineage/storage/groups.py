@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Groups"]
 
 GROUP_SECONDS = 0.05
-GROUP_ROWS = 2000
+GROUP_ROWS = 10_000
 LOOK_SECONDS = 0.005
 """So often a process with an open group looks whether another one waits to write."""
 
@@ -229,12 +229,17 @@ class Groups:
         except (sqlite3.Error, StoreError) as error:
             self._let_go()
             raise self._explained(error, "written") from error
-        self._open = True
         self._look_for_changes()
+        self._open = True
         if self._writer is None:
             self._writer = threading.Thread(target=self._commit_groups, name="lineage-index", daemon=True)
             self._writer.start()
         self._wake.set()
+
+    def look_for_changes(self) -> None:
+        """Tell `on_change` if others have written. While a group is open nobody can. Holds the lock."""
+        if not self._open:
+            self._look_for_changes()
 
     def _look_for_changes(self) -> None:
         version = int(self._db.execute("PRAGMA data_version").fetchone()[0])

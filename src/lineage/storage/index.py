@@ -41,6 +41,10 @@ class SqliteIndex:
         self._codes: dict[bytes, int] = {}
         self._absent: set[Digest] = set()
         """Call keys that had no record when they were looked up, and that nobody can have recorded since."""
+        self._new_codes: set[Digest] = set()
+        """Code that nobody had recorded before this process did, as far as is known."""
+        self._of_new_codes: set[Digest] = set()
+        """The call keys that have been recorded with it: there are no others."""
         self._next: int | None = None
         self._begin_to_wait()
         self._groups = Groups(
@@ -69,6 +73,8 @@ class SqliteIndex:
     def _on_change(self, lost: bool) -> None:
         """Forget what is remembered of the tables: others have written, or the open group was lost."""
         self._absent.clear()
+        self._new_codes.clear()
+        self._of_new_codes.clear()
         self._next = None
         self._calls.forget_count()
         self._recipes.forget_count()
@@ -87,15 +93,22 @@ class SqliteIndex:
             found = self._recipes.find([key for key in keys if key not in waiting])
             return found | {key: waiting[key][1] for key in keys if key in waiting}
 
-    def by_call(self, keys: Sequence[Digest]) -> dict[Digest, Record]:
+    def by_call(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         with self._groups.lock:
             waiting = self._new_calls
-            found = self._calls.find([key for key in keys if key not in waiting] if waiting else keys)
+            if codes and self._new_codes:
+                self._groups.look_for_changes()
+            stored = self._that_may_be_stored(keys, codes) if codes and self._new_codes else keys
+            found = self._calls.find([key for key in stored if key not in waiting] if waiting else stored)
             if waiting:
                 found |= {key: waiting[key] for key in keys if key in waiting}
             if len(found) < len(keys) and self.writable:
                 self._absent.update(key for key in keys if key not in found)
             return found
+
+    def _that_may_be_stored(self, keys: Sequence[Digest], codes: Sequence[Digest]) -> list[Digest]:
+        new, recorded = self._new_codes, self._of_new_codes
+        return [key for key, code in zip(keys, codes, strict=True) if code not in new or key in recorded]
 
     def manifest(self, content: Digest) -> Manifest | None:
         row = self._groups.peek("SELECT manifest FROM contents WHERE digest = ?", content)
@@ -178,6 +191,8 @@ class SqliteIndex:
                 found = Record(number, key, execution.result, execution.value, execution.relies_on)
                 self._new_calls[key] = found
                 self._absent.discard(key)
+                if execution.code in self._new_codes:
+                    self._of_new_codes.add(key)
             if recipe is not None:
                 self._new_recipes[recipe.key] = (recipe, found, run)
             self._groups.wrote(3)
@@ -229,6 +244,9 @@ class SqliteIndex:
     def note_code(self, code: Digest, text: str) -> None:
         with self._groups.lock:
             if code not in self._codes:
+                self._groups.begin()
+                if self._groups.peek("SELECT id FROM codes WHERE digest = ?", code) is None:
+                    self._new_codes.add(code)
                 self._groups.write(
                     "INSERT INTO codes (digest, leaves) VALUES (?, ?) "
                     "ON CONFLICT (digest) DO UPDATE SET leaves = excluded.leaves WHERE leaves IS NULL",
@@ -267,6 +285,8 @@ class SqliteIndex:
             self._groups.begin(run)
             self._groups.leave_run(run)
             self._absent.clear()
+            self._new_codes.clear()
+            self._of_new_codes.clear()
             self._groups.write(
                 "UPDATE runs SET finished = ?, status = ?, counts = ?, facts = ? WHERE id = ?",
                 time.time(), status, json.dumps(dict(counts)), json.dumps(dict(facts)), run,

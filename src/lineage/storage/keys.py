@@ -30,6 +30,7 @@ class Keys:
         self._table = table
         self._insert = f"INSERT OR REPLACE INTO young_{table} VALUES ({','.join('?' * columns)})"
         self._young: int | None = None
+        self._selects: dict[int, str] = {}
 
     def find(self, keys: Sequence[Digest]) -> dict[Digest, Record]:
         """Return the records of those of `keys` that have one. The caller holds the lock."""
@@ -37,12 +38,19 @@ class Keys:
         for start in range(0, len(keys), _CHUNK):
             part = keys[start : start + _CHUNK]
             rows, _ = self._groups.look_up(self._select(len(part)), part)
-            rows.sort(key=_age)
+            if len(rows) > 1:
+                rows.sort(key=_age)
             for _, key, *fields in rows:
                 found[key] = record_of_row(fields)
         return found
 
     def _select(self, count: int) -> str:
+        found = self._selects.get(count)
+        if found is None:
+            found = self._selects[count] = self._select_anew(count)
+        return found
+
+    def _select_anew(self, count: int) -> str:
         marks = ",".join(f"?{number}" for number in range(1, count + 1))
         return " UNION ALL ".join(
             f"SELECT {age}, k.key, {RECORD} FROM {table} k JOIN executions e ON e.id = k.execution "
@@ -73,12 +81,9 @@ class Keys:
 
     def where(self, column: str, value: Any, wanted: str) -> list[Any]:
         """Return `wanted` columns of the rows whose `column` is `value`."""
-        tables = (self._table, f"young_{self._table}")
-        return [
-            row
-            for table in tables
-            for row in self._groups.all(f"SELECT {wanted} FROM {table} WHERE {column} = ?", (value,))
-        ]
+        young = f"SELECT {wanted} FROM young_{self._table} WHERE {column} = ?1"
+        old = f"SELECT {wanted} FROM {self._table} WHERE {column} = ?1 AND key NOT IN (SELECT key FROM young_{self._table})"
+        return self._groups.all(f"{young} UNION ALL {old}", (value,))
 
     def forget_count(self) -> None:
         """The rows that were counted may be gone, or others may have added some."""

@@ -337,7 +337,7 @@ class IndexModel:
     manifests: dict[Digest, Manifest] = field(factory=dict)
     raised: dict[Digest, int] = field(factory=dict)
 
-    def by_call(self, keys: Sequence[Digest]) -> dict[Digest, Record]:
+    def by_call(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         return {key: self.calls[key] for key in keys if key in self.calls}
 
     def by_recipe(self, keys: Sequence[Digest]) -> dict[Digest, Record]:
