@@ -183,6 +183,7 @@ class IndexAgrees(RuleBasedStateMachine):
         assert self.index.by_call(KEYS) == self.model.by_call(KEYS)
         assert self.index.by_call(KEYS, [key("code")] * len(KEYS)) == self.model.by_call(KEYS)
         assert self.index.by_recipe(KEYS) == self.model.by_recipe(KEYS)
+        assert self.index.by_recipe(KEYS, [key("code")] * len(KEYS)) == self.model.by_recipe(KEYS)
         assert {name: found for name in KEYS if (found := self.index.manifest(name))} == self.model.manifests
         assert self.index.generations() == self.model.raised
 

@@ -273,9 +273,9 @@ class Graph:
         level, bulk = 0, None
         while frontier:
             if level == _BULK_AFTER:
-                bulk = self.index.by_recipe([s.key for s in self.order if s.state == UNSEEN and _is_looked_up(s)])
+                bulk = self._records([step for step in self.order if step.state == UNSEEN])
             if bulk is None:
-                records = self.index.by_recipe([step.key for step in frontier if _is_looked_up(step)])
+                records = self._records(frontier)
             else:
                 records = bulk
             following: list[Step] = []
@@ -291,6 +291,13 @@ class Graph:
                     following += [made_from for made_from in step.inputs if made_from.state == UNSEEN]
             frontier = following
             level += 1
+
+    def _records(self, steps: Sequence[Step]) -> dict[Digest, Record]:
+        looked_up = [step for step in steps if _is_looked_up(step)]
+        found: dict[Digest, Record] = self.index.by_recipe(
+            [step.key for step in looked_up], [self.code(step.node) for step in looked_up]
+        )
+        return found
 
     def need(self, step: Step) -> None:
         """Mark a step as one to be resolved, and put it on the list that the engine takes from."""

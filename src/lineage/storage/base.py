@@ -56,14 +56,13 @@ class Index(Protocol):
     calls soon after each write). Where two processes write one key, `record` returns the winner to both.
     """
 
-    def by_recipe(self, keys: Sequence[Digest]) -> dict[Digest, Record]:
-        """Return the records of those of `keys` that have one."""
-
-    def by_call(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
+    def by_recipe(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         """Return the records of those of `keys` that have one.
 
-        `codes` may say with which code each key was made: a key of code that nobody has recorded needs no look.
+        `codes` may say of which code each key was made: keys of code that nobody has recorded need no look.
         """
+
+    def by_call(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]: ...
 
     def record(self, execution: Execution, recipe: Recipe | None, run: int, *, replace: bool = False) -> Record:
         """Keep a successful execution under its call key, and under `recipe` if given; return the record that holds.

@@ -44,7 +44,7 @@ class SqliteIndex:
         self._new_codes: set[Digest] = set()
         """Code that nobody had recorded before this process did, as far as is known."""
         self._of_new_codes: set[Digest] = set()
-        """The call keys that have been recorded with it: there are no others."""
+        """The keys that have been recorded since such code was met: there are no others of that code."""
         self._next: int | None = None
         self._begin_to_wait()
         self._groups = Groups(
@@ -85,30 +85,43 @@ class SqliteIndex:
 
     # -- look-ups
 
-    def by_recipe(self, keys: Sequence[Digest]) -> dict[Digest, Record]:
+    def by_recipe(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         with self._groups.lock:
-            waiting = self._new_recipes
-            if not waiting:
-                return self._recipes.find(keys)
-            found = self._recipes.find([key for key in keys if key not in waiting])
-            return found | {key: waiting[key][1] for key in keys if key in waiting}
+            waiting = {key: record for key, (_, record, _) in self._new_recipes.items()} if self._new_recipes else {}
+            return self._find(self._recipes, waiting, keys, codes)
 
     def by_call(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         with self._groups.lock:
-            waiting = self._new_calls
-            if codes and self._new_codes:
-                self._groups.look_for_changes()
-            stored = self._that_may_be_stored(keys, codes) if codes and self._new_codes else keys
-            found = self._calls.find([key for key in stored if key not in waiting] if waiting else stored)
-            if waiting:
-                found |= {key: waiting[key] for key in keys if key in waiting}
+            found = self._find(self._calls, self._new_calls, keys, codes)
             if len(found) < len(keys) and self.writable:
                 self._absent.update(key for key in keys if key not in found)
             return found
 
-    def _that_may_be_stored(self, keys: Sequence[Digest], codes: Sequence[Digest]) -> list[Digest]:
-        new, recorded = self._new_codes, self._of_new_codes
+    def _find(
+        self, stored: Keys, waiting: Mapping[Digest, Record], keys: Sequence[Digest], codes: Sequence[Digest]
+    ) -> dict[Digest, Record]:
+        asked: Sequence[Digest] = self._that_may_be_there(keys, codes) if codes else keys
+        if not waiting:
+            return stored.find(asked)
+        found = stored.find([key for key in asked if key not in waiting])
+        return found | {key: waiting[key] for key in keys if key in waiting}
+
+    def _that_may_be_there(self, keys: Sequence[Digest], codes: Sequence[Digest]) -> list[Digest]:
+        """Return those of `keys` whose code has been recorded by somebody, or that were recorded here."""
+        self._groups.look_for_changes()
+        new = {code for code in set(codes) if self._is_new(code)}
+        if not new:
+            return list(keys)
+        recorded = self._of_new_codes
         return [key for key, code in zip(keys, codes, strict=True) if code not in new or key in recorded]
+
+    def _is_new(self, code: Digest) -> bool:
+        if code in self._new_codes:
+            return True
+        if code in self._codes or self._groups.peek("SELECT id FROM codes WHERE digest = ?", code) is not None:
+            return False
+        self._new_codes.add(code)
+        return True
 
     def manifest(self, content: Digest) -> Manifest | None:
         row = self._groups.peek("SELECT manifest FROM contents WHERE digest = ?", content)
@@ -191,10 +204,10 @@ class SqliteIndex:
                 found = Record(number, key, execution.result, execution.value, execution.relies_on)
                 self._new_calls[key] = found
                 self._absent.discard(key)
-                if execution.code in self._new_codes:
+                if self._new_codes:
                     self._of_new_codes.add(key)
             if recipe is not None:
-                self._new_recipes[recipe.key] = (recipe, found, run)
+                self._link(recipe, found, run)
             self._groups.wrote(3)
             return found
 
@@ -208,8 +221,13 @@ class SqliteIndex:
     def link(self, recipe: Recipe, record: Record, run: int) -> None:
         with self._groups.lock:
             self._groups.begin(run)
-            self._new_recipes[recipe.key] = (recipe, record, run)
+            self._link(recipe, record, run)
             self._groups.wrote(1)
+
+    def _link(self, recipe: Recipe, record: Record, run: int) -> None:
+        self._new_recipes[recipe.key] = (recipe, record, run)
+        if self._new_codes:
+            self._of_new_codes.add(recipe.key)
 
     def add_manifest(self, content: Digest, manifest: Manifest, info: Mapping[str, Any]) -> None:
         text = json.dumps(asdict(manifest, value_serializer=_plain))
@@ -244,9 +262,6 @@ class SqliteIndex:
     def note_code(self, code: Digest, text: str) -> None:
         with self._groups.lock:
             if code not in self._codes:
-                self._groups.begin()
-                if self._groups.peek("SELECT id FROM codes WHERE digest = ?", code) is None:
-                    self._new_codes.add(code)
                 self._groups.write(
                     "INSERT INTO codes (digest, leaves) VALUES (?, ?) "
                     "ON CONFLICT (digest) DO UPDATE SET leaves = excluded.leaves WHERE leaves IS NULL",

@@ -340,7 +340,7 @@ class IndexModel:
     def by_call(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         return {key: self.calls[key] for key in keys if key in self.calls}
 
-    def by_recipe(self, keys: Sequence[Digest]) -> dict[Digest, Record]:
+    def by_recipe(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         return {key: self.recipes[key][1] for key in keys if key in self.recipes}
 
     def record(self, execution: Execution, recipe: Recipe | None, number: int, *, replace: bool) -> Record:
