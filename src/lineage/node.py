@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import types
@@ -133,6 +132,7 @@ class Node(Generic[P, R]):
         return f"{self.name}(): parameter `{name}: {type_name(self.signature.hints[position])}`"
 
     def _misbound(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> WiringError:
+        import difflib
         import inspect
 
         try:

@@ -6,9 +6,9 @@ Python's audit events tell of it (libraries that read natively, such as polars, 
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-import sysconfig
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,10 +40,13 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         current.reads.add(os.path.abspath(path))
 
 
-_INSTALLED = {
-    os.path.abspath(place) + os.sep for place in (*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix)
-}
-_QUIET = (*_INSTALLED, "/proc/", "/sys/", "/dev/", "/etc/", "/usr/")
+@functools.cache
+def _quiet() -> tuple[str, ...]:
+    """Return the folders of the system and of what is installed, whose files are code or its settings."""
+    import sysconfig
+
+    installed = (*sysconfig.get_paths().values(), sys.prefix, sys.base_prefix)
+    return (*(os.path.abspath(place) + os.sep for place in installed), "/proc/", "/sys/", "/dev/", "/etc/", "/usr/")
 
 
 def undeclared(reads: Iterable[str], declared: Iterable[str], store: str) -> list[str]:
@@ -52,5 +55,5 @@ def undeclared(reads: Iterable[str], declared: Iterable[str], store: str) -> lis
     return sorted(
         path
         for path in reads
-        if path not in known and not path.startswith((store + os.sep, *_QUIET)) and not path.endswith(_CODE)
+        if path not in known and not path.startswith((store + os.sep, *_quiet())) and not path.endswith(_CODE)
     )

@@ -8,7 +8,6 @@ compared at the node's door.
 from __future__ import annotations
 
 import datetime
-import decimal
 import types
 import typing
 from collections.abc import Mapping
@@ -78,6 +77,8 @@ def _is_optional(hint: Any) -> bool:
 
 
 def _dtype(name: str, hint: Any) -> Any:
+    import decimal
+
     import polars as pl
 
     if _is_optional(hint):

@@ -6,7 +6,6 @@ import contextlib
 import gc
 import getpass
 import os
-import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from pathlib import Path
@@ -205,7 +204,7 @@ class Session:
             return []  # the long way finds out which part, and mends it
         if self.store.index.writable:
             facts = {"project": self.project, "branch": self.branch, "process": os.getpid()}
-            run = self.store.index.begin_run(_run_name(tree), self.user, platform.node(), _shown_roots(tree), facts)
+            run = self.store.index.begin_run(_run_name(tree), self.user, os.uname().nodename, _shown_roots(tree), facts)
             self.store.index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, facts)
         return [value]
 
@@ -269,7 +268,7 @@ class Session:
             )
         run = 0
         if index.writable:
-            run = index.begin_run(_run_name(tree), self.user, platform.node(), _shown_roots(tree), facts)
+            run = index.begin_run(_run_name(tree), self.user, os.uname().nodename, _shown_roots(tree), facts)
         progress = Progress(self.progress, graph)
         engine = Engine(self.store, graph, run, self._executor_of(executor), self._teller(counts, progress))
         status = "interrupted"

@@ -115,7 +115,7 @@ Value = frozenset[Symbol]
 UNKNOWN: Symbol = Unknown()
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Use:
     """A value was used as a value: passed, returned, compared, iterated."""
 
@@ -123,7 +123,7 @@ class Use:
     line: int
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Call:
     """A call. `arguments` is None where they were spread from a tuple (`f(*args)`)."""
 
@@ -133,7 +133,7 @@ class Call:
     line: int
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Subscript:
     """`base[key]` was read, or `key in base` asked."""
 
@@ -142,7 +142,7 @@ class Subscript:
     line: int
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Stored:
     """`base[key]` was assigned or deleted."""
 
@@ -150,7 +150,7 @@ class Stored:
     line: int
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Imported:
     """An import statement ran."""
 
@@ -158,7 +158,7 @@ class Imported:
     line: int
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class GlobalStore:
     """`global name` was assigned or deleted."""
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import decimal
-import fractions
+import importlib
 import json
 import pathlib
 import re
-import uuid
-import zoneinfo
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -26,8 +24,10 @@ INLINE_BYTES = 4096
 def _write_zone(zone: dt.tzinfo | None) -> str:
     if zone is None:
         return ""
-    if isinstance(zone, zoneinfo.ZoneInfo) and zone.key:
-        return f"zone {zone.key}"
+    if type(zone).__module__ == "zoneinfo":
+        key = getattr(zone, "key", None)
+        if key:
+            return f"zone {key}"
     if type(zone) is dt.timezone:
         return f"utc {zone.utcoffset(None).total_seconds()!r} {zone.tzname(None)}"
     raise UnstableIdentityError(
@@ -40,11 +40,17 @@ def _read_zone(text: str) -> dt.tzinfo | None:
     if kind == "":
         return None
     if kind == "zone":
-        return zoneinfo.ZoneInfo(rest)
+        return _zone(rest)
     seconds, _, name = rest.partition(" ")
     offset = dt.timedelta(seconds=float(seconds))
     plain = dt.timezone(offset)
     return plain if plain.tzname(None) == name else dt.timezone(offset, name)
+
+
+def _zone(name: str) -> dt.tzinfo:
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
 
 
 def _write_clock(value: dt.datetime | dt.time) -> str:
@@ -118,7 +124,12 @@ def _read_numpy(text: str) -> Any:
     return np.frombuffer(raw, np.dtype(dtype), count=1)[0]
 
 
-_KINDS: dict[str, tuple[type | None, Callable[[Any], str], Callable[[str], Any]]] = {
+def _read_by(module: str, name: str) -> Callable[[str], Any]:
+    """Return what makes a value of a class of its text, importing the module when it is first needed."""
+    return lambda text: getattr(importlib.import_module(module), name)(text)
+
+
+_KINDS: dict[str, tuple[type | str | None, Callable[[Any], str], Callable[[str], Any]]] = {
     "bytes": (bytes, lambda v: base64.b64encode(v).decode(), base64.b64decode),
     "bytearray": (
         bytearray,
@@ -126,15 +137,15 @@ _KINDS: dict[str, tuple[type | None, Callable[[Any], str], Callable[[str], Any]]
         lambda text: bytearray(base64.b64decode(text)),
     ),
     "complex": (complex, lambda v: f"{v.real.hex()} {v.imag.hex()}", _read_complex),
-    "decimal": (decimal.Decimal, str, decimal.Decimal),
-    "fraction": (fractions.Fraction, str, fractions.Fraction),
+    "decimal": ("decimal.Decimal", str, _read_by("decimal", "Decimal")),
+    "fraction": ("fractions.Fraction", str, _read_by("fractions", "Fraction")),
     "date": (dt.date, dt.date.isoformat, dt.date.fromisoformat),
     "time": (dt.time, _write_clock, _read_clock(dt.time)),
     "datetime": (dt.datetime, _write_clock, _read_clock(dt.datetime)),
     "timedelta": (dt.timedelta, _write_delta, lambda text: dt.timedelta(*map(int, text.split()))),
     "timezone": (dt.timezone, _write_zone, _read_zone),
-    "zone": (zoneinfo.ZoneInfo, _write_zone, _read_zone),
-    "uuid": (uuid.UUID, str, uuid.UUID),
+    "zone": ("zoneinfo.ZoneInfo", _write_zone, _read_zone),
+    "uuid": ("uuid.UUID", str, _read_by("uuid", "UUID")),
     "pattern": (re.Pattern, _write_pattern, _read_pattern),
     "ellipsis": (type(...), lambda _: "", lambda _: ...),
     "PurePosixPath": (pathlib.PurePosixPath, str, pathlib.PurePosixPath),
@@ -143,12 +154,14 @@ _KINDS: dict[str, tuple[type | None, Callable[[Any], str], Callable[[str], Any]]
     "numpy": (None, _write_numpy, _read_numpy),
 }
 
-_BY_TYPE = {cls: (kind, write) for kind, (cls, write, _) in _KINDS.items() if cls is not None}
+_BY_TYPE = {cls: (kind, write) for kind, (cls, write, _) in _KINDS.items() if isinstance(cls, type)}
+_BY_NAME = {cls: (kind, write) for kind, (cls, write, _) in _KINDS.items() if isinstance(cls, str)}
+"""By the names of modules that need not be imported before there is a value of theirs."""
 
 
 def write_atom(value: Any) -> Atom | None:
     """Return the atom of `value`, or None if its exact type is not one that is written as text."""
-    found = _BY_TYPE.get(type(value))
+    found = _BY_TYPE.get(type(value)) or _named(type(value))
     if found is not None:
         kind, write = found
         return Atom(kind, write(value))
@@ -157,6 +170,15 @@ def write_atom(value: Any) -> Atom | None:
 
         if isinstance(value, np.generic) and value.dtype.kind in "biufcSUmM":
             return Atom("numpy", _write_numpy(value))
+    return None
+
+
+def _named(cls: type) -> tuple[str, Callable[[Any], str]] | None:
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    found = _BY_NAME.get(name)
+    if found is not None and getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is cls:
+        _BY_TYPE[cls] = found
+        return found
     return None
 
 

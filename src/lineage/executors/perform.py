@@ -7,7 +7,6 @@ and dropped, so that nobody holds what may still change.
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import shutil
 import signal
@@ -48,7 +47,7 @@ from lineage.wiring import check_value, misfit_inside
 
 __all__ = ["compose", "perform"]
 
-_HOST = platform.node()
+_HOST = os.uname().nodename
 _NO_SCRATCH = Path(os.devnull)
 
 
