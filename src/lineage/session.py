@@ -289,7 +289,7 @@ class Session:
         finally:
             if index.writable:
                 index.end_run(run, status, counts, {**facts, **(git.facts() if git else {})})
-                index.flush()
+                self.store.flush()
         self._raise_failures(engine, tree)
         return engine
 

@@ -357,12 +357,13 @@ def _check_tables(value: Any, hint: Any, where: str) -> None:
 
 
 def _mismatch(value: Any, hint: Any) -> str | None:
+    if _plainly_fits(value, hint):
+        return None
+
     import warnings
 
     from typeguard import CollectionCheckStrategy, ForwardRefPolicy, TypeCheckError, check_type
 
-    if _is_plain_class(hint) and isinstance(value, hint):
-        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -377,6 +378,24 @@ def _mismatch(value: Any, hint: Any) -> str | None:
     except Exception:  # a type that typeguard can't judge
         return None
     return None
+
+
+def _plainly_fits(value: Any, hint: Any) -> bool:
+    """Say whether plain data in built-in containers fits for certain. Where not, typeguard decides, whose import takes longer
+    than many a call.
+    """
+    if _is_plain_class(hint):
+        return isinstance(value, hint)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if type(value) is not origin:
+        return False
+    if origin in (list, set, frozenset):
+        return all(_plainly_fits(item, args[0]) for item in value)
+    if origin is dict:
+        return all(_plainly_fits(key, args[0]) and _plainly_fits(item, args[1]) for key, item in value.items())
+    if origin is tuple and Ellipsis not in args:
+        return len(value) == len(args) and all(map(_plainly_fits, value, args))
+    return False
 
 
 def _is_plain_class(hint: Any) -> bool:

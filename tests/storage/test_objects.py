@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from lineage.codecs.paths import digest_file
 from lineage.digest import Digest
 from lineage.errors import CorruptObjectError, ObjectMissingError, StoreError
+from lineage.storage import objects as module
 from lineage.storage.objects import LocalObjects
 from lineage.testing.stores import ObjectStoreContract
 
@@ -78,6 +80,115 @@ def test_a_checked_object_is_not_read_again(objects: LocalObjects, monkeypatch: 
     objects.path(digest)
     monkeypatch.setattr("lineage.storage.objects.digest_file", lambda _: pytest.fail("read again"))
     objects.path(digest)
+
+
+# -- what processes remember for each other
+
+
+class Remembered:
+    """One folder, and the memory that its processes share, as a store keeps it in its index."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.notes: dict[Digest, str] = {}
+
+    def process(self) -> LocalObjects:
+        return LocalObjects(self.folder / "objects", memory=self.notes.get)
+
+    def end(self, objects: LocalObjects) -> None:
+        self.notes.update(objects.to_remember(wait=True))
+
+
+LARGE = b"good" * 300_000
+
+
+@pytest.fixture
+def remembered(tmp_path: Path) -> Remembered:
+    return Remembered(tmp_path)
+
+
+@pytest.fixture
+def read_whole(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the objects whose bytes are read to check them."""
+    found: list[str] = []
+
+    def noted(path: Path) -> Digest:
+        found.append(path.name)
+        return digest_file(path)
+
+    monkeypatch.setattr(module, "digest_file", noted)
+    return found
+
+
+def test_a_large_object_is_not_read_whole_again_by_the_next_process(
+    remembered: Remembered, read_whole: list[str]
+) -> None:
+    writer = remembered.process()
+    digest = writer.put(LARGE)
+    remembered.end(writer)
+    remembered.process().path(digest)
+    assert read_whole == []
+
+
+def test_one_that_a_process_has_checked_is_remembered_too(remembered: Remembered, read_whole: list[str]) -> None:
+    digest = remembered.process().put(LARGE)  # a process that was killed before it could say so
+    time.sleep(0.03)
+    reader = remembered.process()
+    reader.path(digest)
+    remembered.end(reader)
+    remembered.process().path(digest)
+    assert len(read_whole) == 1
+
+
+def test_a_small_object_is_read_whole_by_every_process(remembered: Remembered, read_whole: list[str]) -> None:
+    writer = remembered.process()
+    digest = writer.put(b"good bytes")
+    remembered.end(writer)
+    remembered.process().path(digest)
+    assert len(read_whole) == 1
+
+
+@pytest.mark.parametrize("when", ["before it is remembered", "after it is remembered"])
+def test_a_remembered_object_that_was_changed_is_found_out(remembered: Remembered, when: str) -> None:
+    """Its size and its time of modification say nothing; that it was changed at all can't be hidden."""
+    writer = remembered.process()
+    digest = writer.put(LARGE)
+    if when == "after it is remembered":
+        remembered.end(writer)
+    time.sleep(0.03)
+    target = place(writer, digest)
+    before = target.stat()
+    target.chmod(0o644)
+    with target.open("r+b") as file:
+        file.seek(500_000)
+        file.write(b"x")
+    target.chmod(0o444)
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    if when == "before it is remembered":
+        remembered.end(writer)
+    with pytest.raises(CorruptObjectError):
+        remembered.process().path(digest)
+
+
+def test_after_the_machine_was_started_anew_everything_is_checked(
+    remembered: Remembered, read_whole: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = remembered.process()
+    digest = writer.put(LARGE)
+    remembered.end(writer)
+    monkeypatch.setattr(module, "_boot", lambda: "another boot")
+    remembered.process().path(digest)
+    assert len(read_whole) == 1
+
+
+def test_where_boots_cannot_be_told_apart_nothing_is_remembered(
+    remembered: Remembered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_boot", lambda: None)
+    writer = remembered.process()
+    writer.put(LARGE)
+    remembered.end(writer)
+    assert remembered.notes == {}
 
 
 def test_verifying_never_trusts_the_disk(tmp_path: Path) -> None:

@@ -1,13 +1,19 @@
-"""Objects as files in one folder, named by the digest of their bytes."""
+"""Objects as files in one folder, named by the digest of their bytes.
+
+What is read is checked. A large object that was checked, or written, since the machine started need not be read whole again by
+the next process, as long as its file looks untouched (`Memory`). After a crash of the machine everything is checked anew.
+"""
 
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from blake3 import blake3
 
@@ -18,25 +24,45 @@ from lineage.errors import CorruptObjectError, ObjectMissingError, ReadOnlyStore
 __all__ = ["LocalObjects", "Verify", "explained"]
 
 Verify = Literal["always", "first", "never"]
-"""When the bytes of an object are checked: at each read; at the first read of each process and whenever the file looks
-touched since; or never."""
+"""When the bytes of an object are checked: at each read; at the first read of each process (of a large object: since the
+machine started) and whenever the file looks touched since; or never."""
+
+LARGE = 1 << 20
+"""Bytes from which on it is remembered between processes that an object was checked."""
 
 _YOUNG = 20_000_000
 """Nanoseconds within which two changes of a file may show one time, so that its stamp says nothing yet."""
 
-_Stamp = tuple[int, int, int]
+
+class _Stamp(NamedTuple):
+    """What the filesystem says of a file. A change of its bytes, of its permissions or of its name changes `changed`."""
+
+    size: int
+    modified: int
+    changed: int
+    inode: int
+    device: int
+
+    def is_young(self) -> bool:
+        return time.time_ns() - max(self.modified, self.changed) <= _YOUNG
+
+
+Memory = Callable[[Digest], str | None]
+"""Gives the text with which an object was remembered as whole, if it was."""
 
 
 class LocalObjects:
     """`folder/ab/cdef…`, written under a temporary name, synced, made read-only and moved into place."""
 
-    def __init__(self, folder: Path, *, verify: Verify = "first") -> None:
+    def __init__(self, folder: Path, *, verify: Verify = "first", memory: Memory | None = None) -> None:
         if verify not in ("always", "first", "never"):
             raise ValueError(f"verify is 'always', 'first' or 'never', not {verify!r}")
         self.folder = folder
         self.verify = verify
         # Their single operations are atomic: no lock, which a forked child might inherit locked.
         self._checked: dict[Digest, _Stamp] = {}
+        self._memory = memory
+        self._to_remember: dict[Digest, _Stamp] = {}
         self._unsynced: set[Path] = set()
 
     def put(self, data: bytes) -> Digest:
@@ -74,7 +100,7 @@ class LocalObjects:
         place = self._place(digest)
         try:
             stamp = _stamp(place)
-            if self.verify == "always" or (self.verify == "first" and self._checked.get(digest) != stamp):
+            if self.verify == "always" or (self.verify == "first" and not self._is_known_whole(digest, stamp)):
                 self._check(place, digest, stamp)
         except FileNotFoundError:
             raise ObjectMissingError(
@@ -152,9 +178,12 @@ class LocalObjects:
                 self._note(self.folder.parent)
             place.parent.mkdir(parents=True, exist_ok=True)
             self._note(self.folder)
-        self._trust(digest, _stamp(source))
         os.replace(source, place)
         self._note(place.parent)
+        try:
+            self._trust(digest, _stamp(place))
+        except FileNotFoundError:
+            pass  # set aside by another process, which found it damaged: it will be looked at again
 
     def _note(self, folder: Path) -> None:
         self._unsynced.add(folder)
@@ -165,13 +194,63 @@ class LocalObjects:
         self._trust(digest, stamp)
 
     def _trust(self, digest: Digest, stamp: _Stamp) -> None:
-        if time.time_ns() - stamp[1] > _YOUNG:
+        if not stamp.is_young():
             self._checked[digest] = stamp
+        if self._memory is not None and stamp.size >= LARGE:
+            self._to_remember[digest] = stamp
+
+    # -- remembering between processes
+
+    def _is_known_whole(self, digest: Digest, stamp: _Stamp) -> bool:
+        if self._checked.get(digest) == stamp:
+            return True
+        if self._memory is None or stamp.size < LARGE or stamp.is_young():
+            return False
+        remembered = self._memory(digest)
+        if remembered is None or remembered != _text(stamp):
+            return False
+        self._checked[digest] = stamp
+        return True
+
+    def to_remember(self, *, wait: bool = False) -> Iterator[tuple[Digest, str]]:
+        """Yield what has been found or made whole, with the text to remember it by, once its file has been at rest for a
+        moment. With `wait`, wait for that moment.
+        """
+        waiting = list(self._to_remember.items())
+        if wait and any(stamp.is_young() for _, stamp in waiting):
+            time.sleep(_YOUNG / 1e9)
+        for digest, stamp in waiting:
+            if not stamp.is_young():
+                del self._to_remember[digest]
+                text = _text(stamp)
+                if text is not None and self._is_still(digest, stamp):
+                    yield digest, text
+
+    def _is_still(self, digest: Digest, stamp: _Stamp) -> bool:
+        try:
+            return _stamp(self._place(digest)) == stamp
+        except OSError:
+            return False
 
 
 def _stamp(path: Path) -> _Stamp:
     found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ino
+    return _Stamp(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+
+
+def _text(stamp: _Stamp) -> str | None:
+    """Return the text to remember a checked file by. It holds until the machine is started anew; None where that can't be told."""
+    boot = _boot()
+    return None if boot is None else " ".join([boot, *map(str, stamp)])
+
+
+@functools.cache
+def _boot() -> str | None:
+    """Return what names the time since the machine started."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
 
 
 def _sync_folder(folder: Path) -> None:

@@ -66,7 +66,7 @@ class Store:
         self.codecs = freezer.codecs
         self.trusted = trusted
         writable = not read_only and _is_writable(self.root)
-        self.objects = LocalObjects(self.root / "objects", verify=verify)
+        self.objects = LocalObjects(self.root / "objects", verify=verify, memory=self._remembered)
         self.index = SqliteIndex(self.root / "index.sqlite", before_commit=self.objects.sync, writable=writable)
         self._borrowed: tempfile.TemporaryDirectory[str] | None = None
         self._presence: Presence | None = None
@@ -311,9 +311,25 @@ class Store:
         except (ObjectMissingError, CorruptObjectError):
             return dump_tree(Leaf("text:lost", digest))
 
+    # -- the end of a run
+
+    def flush(self, *, wait: bool = False) -> None:
+        """Make what was recorded durable, and remember which large objects are whole."""
+        if self.index.writable:
+            for digest, text in self.objects.to_remember(wait=wait):
+                self.index.note_stamp(f"object {digest.hex()}", text, digest)
+        self.index.flush()
+
+    def _remembered(self, digest: Digest) -> str | None:
+        known = self.index.stamp(f"object {digest.hex()}")
+        return None if known is None else known[0]
+
     def close(self) -> None:
         try:
-            self.index.close()
+            try:
+                self.flush(wait=True)
+            finally:
+                self.index.close()
         finally:
             if self._presence is not None:
                 self._presence.close()
