@@ -206,6 +206,15 @@ class SqliteIndex:
         row = self._one("SELECT stamp, digest FROM stamps WHERE path = ?", path)
         return None if row is None else (row[0], row[1])
 
+    def stamps(self, paths: Sequence[str]) -> dict[str, tuple[str, Digest]]:
+        found: dict[str, tuple[str, Digest]] = {}
+        for start in range(0, len(paths), _CHUNK):
+            part = paths[start : start + _CHUNK]
+            marks = ",".join("?" * len(part))
+            rows = self._all(f"SELECT path, stamp, digest FROM stamps WHERE path IN ({marks})", part)
+            found.update((path, (stamp, digest)) for path, stamp, digest in rows)
+        return found
+
     def anchor(self, key: Digest) -> Record | None:
         row = self._one(f"SELECT {_RECORD} FROM anchors a JOIN executions e ON e.id = a.execution WHERE a.key = ?", key)
         return None if row is None else _record(row)
@@ -337,6 +346,17 @@ class SqliteIndex:
     def note_stamp(self, path: str, stamp: str, digest: Digest) -> None:
         if self.writable:
             self._write("INSERT OR REPLACE INTO stamps VALUES (?, ?, ?)", path, stamp, digest)
+
+    def note_stamps(self, rows: Sequence[tuple[str, str, Digest]]) -> None:
+        if not self.writable:
+            return
+        with self._lock:
+            self._begin()
+            try:
+                self._db.executemany("INSERT OR REPLACE INTO stamps VALUES (?, ?, ?)", rows)
+            except sqlite3.Error as error:
+                self._lose(error)
+            self._wrote(len(rows))
 
     def note_anchor(self, key: Digest, execution: int) -> None:
         self._write("INSERT OR IGNORE INTO anchors VALUES (?, ?)", key, execution)
