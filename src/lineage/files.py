@@ -126,6 +126,8 @@ class File(Input):
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(path, snapshot=snapshot, storage_options=storage_options)
+        if ":" in self.place and is_url(self.place) and not _last(self.place):
+            raise CompositionError(f"{self.place} names no file: the last part of its path is what a File is called")
         self.content_only = content_only
         self._partitions: dict[str, Value] | None = None
 

@@ -342,7 +342,9 @@ class Fingerprints:
             return  # what was read is the copy in the store
         try:
             same = holds(info, self.copies, seen=self._seen)
-        except OSError:
+        except OSError as error:
+            if is_url(info["path"]) and not isinstance(error, FileNotFoundError):
+                raise InputChangedError(f"after a call had read it: {error}. Run again") from error
             same = False
         if not same:
             raise InputChangedError(

@@ -46,11 +46,10 @@ _INSTALLED = {
 _QUIET = (*_INSTALLED, "/proc/", "/sys/", "/dev/", "/etc/", "/usr/")
 
 
-def undeclared(reads: Iterable[str], declared: Iterable[str], store: str) -> list[str]:
-    """Return those of `reads` that are neither declared inputs, nor the store's, nor code, nor the system's."""
+def undeclared(reads: Iterable[str], declared: Iterable[str], folders: Iterable[str]) -> list[str]:
+    """Return those of `reads` that are neither declared inputs, nor in `folders`, nor code, nor the system's."""
     known = {os.path.abspath(path) for path in declared}
+    quiet = (*(folder + os.sep for folder in folders), *_QUIET)
     return sorted(
-        path
-        for path in reads
-        if path not in known and not path.startswith((store + os.sep, *_QUIET)) and not path.endswith(_CODE)
+        path for path in reads if path not in known and not path.startswith(quiet) and not path.endswith(_CODE)
     )

@@ -295,10 +295,18 @@ class _explained:  # noqa: N801 (reads as a statement)
         if error is None or isinstance(error, LineageError) or not isinstance(error, Exception):
             return
         declared = "(an input declared with lineage)"
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, FileNotFoundError) and _is_not_there(error):
             raise FileNotFoundError(f"no such file: {self.url} {declared}") from error
         if isinstance(error, (IsADirectoryError, NotADirectoryError)):
             what = "is no file" if isinstance(error, IsADirectoryError) else "is no folder"
             raise type(error)(f"{self.url} {what} {declared}") from error
         kind = PermissionError if isinstance(error, PermissionError) else OSError
-        raise kind(f"{self.url} can't be read: {type(error).__name__}: {error} {declared}") from error
+        cause = error.__cause__ if isinstance(error, FileNotFoundError) else error
+        raise kind(f"{self.url} can't be read: {type(cause).__name__}: {cause} {declared}") from error
+
+
+def _is_not_there(error: FileNotFoundError) -> bool:
+    """Say whether a file is missing indeed: fsspec says the same where a web server refuses or does not answer."""
+    cause = error.__cause__
+    is_web = cause is not None and type(cause).__module__.startswith("aiohttp")
+    return not is_web or getattr(cause, "status", None) in (404, 410)
