@@ -262,6 +262,8 @@ def _parts(place: str) -> list[str]:
     protocol, _, path = link.partition("://")
     if protocol in ("http", "https"):
         path = unquote(urlsplit(link).path)
+    else:
+        path = path.partition("?versionId=")[0]
     return path.rstrip("/").split("/")
 
 

@@ -10,6 +10,7 @@ minute old. Where nothing is told that changes with the bytes, they are read eve
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import re
 import time
@@ -31,7 +32,7 @@ _ATTEMPTS = 4
 
 _TAGS = ("ETag", "etag", "e_tag", "Content-MD5", "md5Hash", "generation", "Digest", "checksum", "sha")
 _TIMES = ("LastModified", "last_modified", "Last-Modified", "mtime", "updated", "modified", "timeModified")
-_BY_BYTES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "r2", "hf"})
+_BY_BYTES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oss"})
 """Protocols whose tags change whenever the bytes do."""
 _WHO = frozenset({"anon", "key", "secret", "token", "username", "password", "profile", "use_listings_cache"})
 """Options that don't change what a URL means."""
@@ -182,10 +183,16 @@ async def _read_s3(fs: Any, path: str, told: Told, file: Any) -> None:
     async def part(start: int, end: int) -> None:
         async with turn:
             data = await _range(fs, pinned, start, end, told.size)
-            os.pwrite(file.fileno(), data, start)
+            file.seek(start)
+            file.write(data)
 
     size = told.size or 0
-    await asyncio.gather(*(part(start, min(start + _PART, size)) for start in range(0, max(size, 1), _PART)))
+    try:
+        async with asyncio.TaskGroup() as group:  # nothing goes on once one part has failed
+            for start in range(0, max(size, 1), _PART):
+                group.create_task(part(start, min(start + _PART, size)))
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 async def _range(fs: Any, pinned: dict[str, Any], start: int, end: int, size: int | None) -> bytes:
@@ -195,7 +202,7 @@ async def _range(fs: Any, pinned: dict[str, Any], start: int, end: int, size: in
 
     whole = size is None or end - start >= size
     ranged = pinned if whole else {**pinned, "Range": f"bytes={start}-{end - 1}"}
-    for attempt in range(_ATTEMPTS):
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
             answer = await fs._call_s3("get_object", **ranged)
             try:
@@ -206,10 +213,10 @@ async def _range(fs: Any, pinned: dict[str, Any], start: int, end: int, size: in
                 raise FileNotFoundError("another object lies there now")
             return data
         except S3_RETRYABLE_ERRORS:
-            if attempt == _ATTEMPTS - 1:
+            if attempt == _ATTEMPTS:
                 raise
             await asyncio.sleep(0.1 * 2**attempt)
-    raise AssertionError
+    raise AssertionError("unreachable")
 
 
 # -- many
@@ -227,15 +234,13 @@ def listed(url: str, options: Mapping[str, Any]) -> dict[str, Told]:
         if not fs.isdir(path):
             raise NotADirectoryError(path) if fs.exists(path) else FileNotFoundError(path)
         found: dict[str, Told] = {}
+        agrees = _is_s3(fs) or url.startswith("memory:")  # elsewhere a listing may tell other things than a look
         root = path.rstrip("/") + "/"
         for name, info in sorted(fs.find(path, detail=True).items()):
             if name.endswith("/") or name.rstrip("/") == path.rstrip("/"):
                 continue  # the mark that some tools leave for a folder
             inside = name.removeprefix(root)
-            told = _told(url, fs, name, info)
-            if told.size is None:
-                told = _told(url, fs, name, fs.info(name))
-            found[inside] = told
+            found[inside] = _told(url, fs, name, info if agrees else fs.info(name))
     _check_names(url, found)
     return found
 
@@ -294,6 +299,8 @@ class _explained:  # noqa: N801 (reads as a statement)
     def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
         if error is None or isinstance(error, LineageError) or not isinstance(error, Exception):
             return
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return  # that is about here
         declared = "(an input declared with lineage)"
         if isinstance(error, FileNotFoundError) and _is_not_there(error):
             raise FileNotFoundError(f"no such file: {self.url} {declared}") from error

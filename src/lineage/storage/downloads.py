@@ -52,7 +52,6 @@ class Downloads:
         """Keep the bytes of the file at `path`, which is consumed, and return their digest."""
         size = path.stat().st_size
         digest = self.objects.put_file(path)
-        _touch(self.objects.path(digest))
         with self._lock:
             if self._total is None:
                 self._total = _total(self._entries())
