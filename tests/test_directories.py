@@ -166,7 +166,7 @@ def test_what_has_no_bytes_is_refused_by_name(
         else:
             monkeypatch.chdir(data / "sub")  # the whole path may be too long for a socket
             server.bind("odd")
-        with pytest.raises(OSError, match="odd"):
+        with pytest.raises(OSError, match="odd.*no end" if what == "circle" else "odd"):
             session.compute(count(ln.Directory(data)))
     finally:
         server.close()

@@ -350,6 +350,15 @@ def test_a_recorded_file_that_changed_is_not_handed_on(session: ln.Session, tmp_
         session.compute(together(listed(str(tmp_path / "data"))))
 
 
+def test_what_came_out_of_a_record_is_not_taken_for_what_was_seen_in_this_run(session: ln.Session, file: Path) -> None:
+    recorded = module.Fingerprints(session.store.index, session.store.downloads).leaf(ln.File(file))
+    old(file, "other")
+    fingerprints = module.Fingerprints(session.store.index, session.store.downloads)
+    fingerprints.check(fingerprints.leaf(ln.File(file)))
+    with pytest.raises(InputChangedError):
+        fingerprints.check(recorded)
+
+
 # -- snapshots
 
 

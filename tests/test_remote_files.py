@@ -135,6 +135,17 @@ def test_a_file_that_changes_during_the_call_discards_the_result(
     assert log.names()[-1].startswith("failed")
 
 
+def test_an_edit_in_memory_that_leaves_no_trace_is_seen(
+    session: ln.Session, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "YOUNG", -1.0)
+    memory.pipe("/a.txt", b"one")
+    assert session.compute(text(ln.File("memory://a.txt"))) == "one"
+    memory.store["/a.txt"].seek(0)
+    memory.store["/a.txt"].write(b"two")
+    assert session.compute(text(ln.File("memory://a.txt"))) == "two"
+
+
 def test_a_missing_object_is_a_clear_error(session: ln.Session, memory: Any) -> None:
     with pytest.raises(FileNotFoundError, match=r"no such file: memory://none\.txt \(an input declared"):
         session.compute(text(ln.File("memory://none.txt")))
@@ -391,8 +402,13 @@ def test_a_kill_in_the_middle_of_a_download_leaves_no_wrong_file(tmp_path: Path)
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     tag: str | None = None
+    dated = True
 
     def log_message(self, *_: object) -> None: ...
+
+    def send_header(self, keyword: str, value: str) -> None:
+        if self.dated or keyword != "Last-Modified":
+            super().send_header(keyword, value)
 
     def end_headers(self) -> None:
         if self.tag:
@@ -429,18 +445,39 @@ def test_a_web_address_is_an_input(session: ln.Session, log: EventLog, web: tupl
 @pytest.mark.parametrize(("tag", "age", "trusted"), [
     (None, 3600, True),
     (None, 10, False),
+    (None, None, False),
     ('"abc"', 3600, True),
     ('"abc"', 10, False),
+    ('"abc"', None, True),
     ('W/"abc"', 10, False),
+    ('W/"abc"', None, False),
 ])  # fmt: skip
 def test_a_web_server_is_believed_once_what_it_tells_is_old(
-    web: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, tag: str | None, age: int, trusted: bool
+    web: tuple[Path, str], monkeypatch: pytest.MonkeyPatch, tag: str | None, age: int | None, trusted: bool
 ) -> None:
     monkeypatch.setattr(_Quiet, "tag", tag)
+    monkeypatch.setattr(_Quiet, "dated", age is not None)
     folder, url = web
     (folder / "a.txt").write_text("one")
-    os.utime(folder / "a.txt", (time.time() - age,) * 2)
+    os.utime(folder / "a.txt", (time.time() - (age or 3600),) * 2)
     assert remote.look(f"{url}/a.txt", {}).trusted is trusted
+
+
+def test_what_tells_nothing_is_read_again_after_the_call(
+    session: ln.Session, web: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Quiet, "dated", False)
+    folder, url = web
+
+    @ln.node(version="1")
+    def meddling(file: ln.File) -> str:
+        found = file.path.read_text()
+        (folder / "a.txt").write_text("TWO")
+        return found
+
+    (folder / "a.txt").write_text("one")
+    with pytest.raises(InputChangedError, match="changed while a call read it"):
+        session.compute(meddling(ln.File(f"{url}/a.txt")))
 
 
 def test_a_server_that_does_not_answer_or_refuses_is_a_clear_error(
@@ -595,6 +632,10 @@ def test_an_empty_object_is_a_file(session: ln.Session, bucket: Bucket) -> None:
 def test_what_another_client_wrote_is_seen_at_once(session: ln.Session, bucket: Bucket) -> None:
     bucket.put("month=1/a.txt", b"one")
     assert len(ln.files(bucket.url("month=*/*.txt"), storage_options=bucket.options)) == 1
+    assert len(ln.files(bucket.url("month=1/*.txt"), storage_options=bucket.options)) == 1
+    bucket.put("month=1/b.txt", b"more")
+    assert len(ln.files(bucket.url("month=1/*.txt"), storage_options=bucket.options)) == 2
+    bucket.delete("month=1/b.txt")
     bucket.put("month=2/a.txt", b"two")
     found = ln.files(bucket.url("month=*/*.txt"), storage_options=bucket.options)
     assert [file.url for file in found] == [bucket.url("month=1/a.txt"), bucket.url("month=2/a.txt")]

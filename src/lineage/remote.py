@@ -187,12 +187,15 @@ async def _read_s3(fs: Any, path: str, told: Told, file: Any) -> None:
             file.write(data)
 
     size = told.size or 0
+    failed: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:  # nothing goes on once one part has failed
             for start in range(0, max(size, 1), _PART):
                 group.create_task(part(start, min(start + _PART, size)))
     except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        failed = errors.exceptions[0]
+    if failed is not None:
+        raise failed
 
 
 async def _range(fs: Any, pinned: dict[str, Any], start: int, end: int, size: int | None) -> bytes:
