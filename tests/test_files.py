@@ -492,6 +492,7 @@ def test_partition_values_come_back_from_a_record_with_their_types(session: ln.S
 
 @ln.node
 def seen(file: ln.File) -> tuple[str, str, dict[str, Any], str]:
+    assert file.url == file.path.as_uri()
     return file.name, file.path.name, file.partitions, file.path.read_text()
 
 

@@ -226,6 +226,17 @@ def test_a_file_url_is_a_local_file(tmp_path: Path, session: ln.Session) -> None
     assert session.compute(text(ln.File(path.as_uri()))) == "hello"
 
 
+def test_content_only_is_one_input_whatever_the_url(session: ln.Session, log: EventLog, memory: Any) -> None:
+    @ln.node
+    def seen(file: ln.File) -> tuple[str, dict[str, Any], bool]:
+        return file.path.name, file.partitions, file.url == file.path.as_uri()
+
+    for name in ("m=1/a.txt", "m=2/b.csv"):
+        memory.pipe(f"/{name}", b"same")
+        assert session.compute(seen(ln.File(f"memory://{name}", content_only=True))) == ("content", {}, True)
+    assert log.names() == ["executed seen", "hit seen"]
+
+
 # -- the limit
 
 

@@ -136,6 +136,11 @@ class File(Input):
         return self.path.name if self._local is not None else _last(self.place)
 
     @property
+    def url(self) -> str:
+        """Where it was declared to lie, as a URL; to a node that sees no name, where it reads it."""
+        return Path(self._local).as_uri() if self._local is not None and self.content_only else super().url
+
+    @property
     def partitions(self) -> dict[str, Value]:
         """What its folders say: ints, dates or text. `files` types the values of a whole list together."""
         if self._partitions is None:

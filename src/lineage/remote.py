@@ -15,7 +15,6 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 from lineage.errors import CompositionError, InputChangedError, LineageError
@@ -111,6 +110,8 @@ def _moment(when: Any) -> float | None:
         if isinstance(when, (int, float)):
             return float(when)
         if isinstance(when, str):
+            from email.utils import parsedate_to_datetime
+
             try:
                 return parsedate_to_datetime(when).timestamp()
             except ValueError:
