@@ -463,6 +463,13 @@ def test_a_null_partition_is_none_and_has_no_type(tmp_path: Path) -> None:
     assert ln.File("x=__HIVE_DEFAULT_PARTITION__/a").partitions == {"x": None}
 
 
+def test_a_file_given_to_a_list_stays_what_it_was(tmp_path: Path) -> None:
+    given = ln.File(old(tmp_path / "x=1" / "a.txt", "same"), storage_options={"a": 1})
+    made, _ = ln.files([given, old(tmp_path / "x=b" / "a.txt", "same")])
+    assert (given.partitions, made.partitions) == ({"x": 1}, {"x": "1"})
+    assert dict(made.options) == {"a": 1}
+
+
 def test_partition_values_are_decoded_once(tmp_path: Path) -> None:
     assert found(tmp_path, "city=New%20York", "city=100%2525") == [{"city": "100%25"}, {"city": "New York"}]
 
@@ -547,6 +554,11 @@ def test_files_of_a_list_keep_its_order_and_those_of_a_pattern_are_sorted(tmp_pa
     one, two = tmp_path / "b/1.txt", ln.File(tmp_path / "a/2.txt", snapshot=True)
     assert ln.files([one, two]) == [ln.File(one), two]
     assert ln.files([]) == []
+
+
+def test_no_files_at_all_make_an_empty_list_of_results(session: ln.Session) -> None:
+    assert session.compute(ln.map(text, ln.files([]))) == []
+    assert session.compute(together(ln.files([]))) == ""
 
 
 def test_a_file_that_a_list_names_twice_is_an_error(file: Path) -> None:

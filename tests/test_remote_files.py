@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -237,6 +238,31 @@ def test_content_only_is_one_input_whatever_the_url(session: ln.Session, log: Ev
     assert log.names() == ["executed seen", "hit seen"]
 
 
+def test_members_of_an_archive_are_files_and_the_archive_a_folder(
+    session: ln.Session, log: EventLog, tmp_path: Path
+) -> None:
+    def pack(**members: str) -> None:
+        with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+            for name, content in members.items():
+                archive.writestr(zipfile.ZipInfo(name.replace("_", ".")), content)  # each written in 1980
+
+    where = f"file://{tmp_path}/x.zip"
+    pack(a_txt="one", b_txt="two")
+    assert session.compute(text(ln.File(f"zip://a.txt::{where}"))) == "one"
+    assert session.compute(names(ln.Directory(f"zip://::{where}"))) == ["a.txt=one", "b.txt=two"]
+    assert [file.name for file in ln.files(f"zip://*.txt::{where}")] == ["a.txt", "b.txt"]
+    pack(a_txt="ONE", b_txt="two")
+    assert session.compute(text(ln.File(f"zip://a.txt::{where}"))) == "ONE"
+    assert session.compute(names(ln.Directory(f"zip://::{where}"))) == ["a.txt=ONE", "b.txt=two"]
+
+
+def test_all_that_is_in_memory_is_a_folder(session: ln.Session, memory: Any) -> None:
+    memory.pipe("/a.txt", b"1")
+    memory.pipe("/sub/b.txt", b"2")
+    assert session.compute(names(ln.Directory("memory://"))) == ["a.txt=1", "sub/b.txt=2"]
+    assert session.compute(names(ln.Directory("memory://sub/"))) == ["b.txt=2"]
+
+
 # -- the limit
 
 
@@ -365,6 +391,26 @@ def test_one_url_on_two_hosts_is_two_files(session: ln.Session) -> None:
     assert files[0] != files[1]
     assert session.compute([text(file) for file in files]) == ["one", "two"]
     assert session.compute([size(file) for file in reversed(files)] + [text(files[1])]) == [3, 3, "two"]
+
+
+class Cut(AbstractFileSystem):  # type: ignore[misc]
+    """Ends before all was sent, and says nothing."""
+
+    protocol = "cut"
+
+    def info(self, path: str, **_: Any) -> dict[str, Any]:
+        return {"name": path, "type": "file", "size": 8, "mtime": 1000.0}
+
+    def get_file(self, path: str, into: str, **_: Any) -> None:
+        Path(into).write_bytes(b"aaaa")
+
+
+def test_what_comes_short_is_not_taken_for_the_file(session: ln.Session, tmp_path: Path) -> None:
+    fsspec.register_implementation("cut", Cut, clobber=True)
+    with pytest.raises(InputChangedError, match=r"cut://a\.txt"):
+        session.compute(text(ln.File("cut://a.txt")))
+    assert [path for path in (tmp_path / "store" / "downloads").rglob("*") if path.is_file()] == []
+    assert list((tmp_path / "store" / "tmp").iterdir()) == []
 
 
 KILLED = """
@@ -711,12 +757,25 @@ def listed_with_options(url: str) -> list[ln.File]:
     return [ln.File(url, storage_options=fsspec.config.conf["testing"])]
 
 
-def test_credentials_come_from_the_configuration_of_fsspec(
-    session: ln.Session, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(fsspec.config.conf, "s3", bucket.options)
+CONFIGURED = """
+import sys
+import lineage as ln
+
+@ln.node
+def text(file: ln.File) -> str:
+    return file.path.read_text()
+
+with ln.Session(sys.argv[1]) as session:
+    print(session.compute(text(ln.File(sys.argv[2]))))
+"""
+
+
+def test_credentials_and_endpoint_come_from_the_variables_of_fsspec(tmp_path: Path, bucket: Bucket) -> None:
     bucket.put("a.txt", b"hello")
-    assert session.compute(text(ln.File(bucket.url("a.txt")))) == "hello"
+    given = {f"FSSPEC_S3_{name.upper()}": value for name, value in bucket.options.items()}
+    arguments = [sys.executable, "-c", CONFIGURED, str(tmp_path / "store"), bucket.url("a.txt")]
+    done = subprocess.run(arguments, capture_output=True, text=True, env={**os.environ, **given}, check=False)
+    assert done.stdout.strip() == "hello", done.stderr
 
 
 def test_a_table_is_scanned_from_an_object(session: ln.Session, bucket: Bucket, tmp_path: Path) -> None:

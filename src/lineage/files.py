@@ -6,6 +6,7 @@ graph is planned, and nodes get the same kind of object back with a `path` on th
 
 from __future__ import annotations
 
+import copy
 import glob
 import os
 import re
@@ -20,7 +21,7 @@ from lineage.partitions import Value, pairs_of, typed
 
 Opened = TypeVar("Opened", bound="Input")
 
-__all__ = ["Directory", "File", "Input", "Options", "files", "is_url", "opened"]
+__all__ = ["Directory", "File", "Input", "Options", "files", "folder_place", "is_url", "member_of", "opened"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(::.*)?://")
 _BROKEN_URL = re.compile(r"[a-z][a-z0-9+.\-]+:/[^/]")
@@ -192,7 +193,7 @@ def files(
     else:
         given = list(pattern)
     made = [
-        one
+        copy.copy(one)  # its partition values may be typed otherwise in this list
         if isinstance(one, File)
         else File(one, snapshot=snapshot, content_only=content_only, storage_options=options)
         for one in given
@@ -238,6 +239,25 @@ def _type_partitions(made: list[File]) -> None:
 
 
 # -- places
+
+
+def member_of(place: str, name: str) -> str:
+    """Return the place of what is called `name` in the folder at `place`.
+
+    >>> member_of("s3://bucket/data", "a.txt"), member_of("zip://::s3://bucket/a.zip", "a.txt")
+    ('s3://bucket/data/a.txt', 'zip://a.txt::s3://bucket/a.zip')
+    """
+    first, *others = place.split("::") if is_url(place) else (place,)
+    return "::".join([first + ("" if first.endswith("/") else "/") + name, *others])
+
+
+def folder_place(folder: Input) -> str:
+    """Return where a folder lies, written in one way."""
+    if not is_url(folder.place):
+        return os.path.abspath(folder.place)
+    first, *others = folder.place.split("::")
+    bare = first.rstrip("/")
+    return "::".join([bare if "://" in bare else first, *others])
 
 
 def _checked(place: str, given: object) -> str:

@@ -23,7 +23,7 @@ from lineage import partitions, remote
 from lineage.content.tree import Leaf
 from lineage.digest import Digest, digest_of
 from lineage.errors import InputChangedError
-from lineage.files import Directory, File, Input, Options, is_url
+from lineage.files import Directory, File, Input, Options, folder_place, is_url, member_of
 
 __all__ = ["Copies", "Fingerprints", "bring", "declared", "digest_file", "holds"]
 
@@ -235,11 +235,11 @@ class Fingerprints:
         return Leaf("file:File", named, info=info)
 
     def _folder_leaf(self, folder: Input) -> Leaf:
-        place = _folder_place(folder)
+        place = folder_place(folder)
         if _key(place, folder.options) not in self._folders:
             self.prime([folder])
         names, empty = self._folders[_key(place, folder.options)]
-        members = {name: self._seen[_key(f"{place}/{name}", folder.options)] for name in names}
+        members = {name: self._seen[_key(member_of(place, name), folder.options)] for name in names}
         parts: list[bytes] = []
         for name, seen in members.items():
             parts += [os.fsencode(name), seen.content]
@@ -256,7 +256,7 @@ class Fingerprints:
     # -- fingerprints
 
     def _open_folder(self, folder: Directory, near: dict[str, bool], far: dict[str, _Far], notes: list[_Note]) -> None:
-        place = _folder_place(folder)
+        place = folder_place(folder)
         if _key(place, folder.options) in self._folders:
             return
         told: dict[str, remote.Told] = {}
@@ -276,7 +276,7 @@ class Fingerprints:
             listing = (names, empty)
         self._folders[_key(place, folder.options)] = listing
         for name in listing[0]:
-            path = f"{place}/{name}"
+            path = member_of(place, name)
             key = _key(path, folder.options)
             if key in self._seen:
                 continue
@@ -352,10 +352,6 @@ class Fingerprints:
             )
 
 
-def _folder_place(folder: Input) -> str:
-    return folder.place.rstrip("/") if is_url(folder.place) else os.path.abspath(folder.place)
-
-
 def _side_by_side(do: Callable[[K], T], keys: Iterable[K]) -> Iterable[tuple[K, T]]:
     """Return what `do` gives for each key, several at a time. The first error in the order of the keys is raised at the end."""
     keys = list(keys)
@@ -421,11 +417,11 @@ def holds(info: Mapping[str, Any], copies: Copies, *, seen: Mapping[str, _Seen] 
         if list(found) != list(files):
             return False
         return all(
-            _holds_file(f"{place}/{name}", one, options, found[name], copies, seen) for name, one in files.items()
+            _holds_file(member_of(place, name), one, options, found[name], copies, seen) for name, one in files.items()
         )
     if _listed(place) != (list(files), info["folders"]):
         return False
-    return all(_holds_file(f"{place}/{name}", one, options, None, copies, seen) for name, one in files.items())
+    return all(_holds_file(member_of(place, name), one, options, None, copies, seen) for name, one in files.items())
 
 
 def _recorded(info: Mapping[str, Any]) -> _Seen:

@@ -282,8 +282,11 @@ def _found(url: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     from fsspec.core import url_to_fs
 
     try:
-        alone = {} if "::" in url else {"use_listings_cache": False}
-        fs, path = url_to_fs(url, **{**alone, **options})
+        fresh: dict[str, Any] = {"use_listings_cache": False}
+        if "::" in url:  # options of a chain go by protocol
+            protocol = url.rpartition("::")[2].partition("://")[0]
+            fresh = {protocol: {**fresh, **options.get(protocol, {})}}
+        fs, path = url_to_fs(url, **{**options, **fresh})
         return fs, path
     except ImportError as error:
         extra = "; `pip install 'lineage-graph[s3]'`" if url.startswith(("s3:", "s3a:")) else ""

@@ -13,7 +13,7 @@ from lineage.codecs.paths import link_into
 from lineage.content.tree import Leaf
 from lineage.digest import Digest, digest_of
 from lineage.errors import CorruptObjectError, InputChangedError, ObjectMissingError
-from lineage.files import Options, is_url
+from lineage.files import Options, is_url, member_of
 from lineage.fingerprints import bring, declared, holds
 from lineage.storage.downloads import Downloads
 from lineage.storage.objects import LocalObjects, explained
@@ -96,7 +96,7 @@ def _members(info: Mapping[str, Any]) -> list[tuple[str, str, Digest]]:
     place = info["path"]
     if "files" not in info:
         return [("", place, Digest(bytes.fromhex(info["content"])))]
-    return [(name, f"{place}/{name}", Digest(bytes.fromhex(one[0]))) for name, one in info["files"].items()]
+    return [(name, member_of(place, name), Digest(bytes.fromhex(one[0]))) for name, one in info["files"].items()]
 
 
 def _sources(info: Mapping[str, Any], find: _Find) -> dict[str, Path | None]:
