@@ -220,6 +220,14 @@ def test_a_snapshot_serves_when_the_folder_is_gone(
         session.compute(count(ln.Directory(data)))
 
 
+def test_a_snapshot_of_an_empty_folder_serves_when_it_is_gone(session: ln.Session, tmp_path: Path) -> None:
+    (tmp_path / "void").mkdir()
+    folder = ln.Directory(tmp_path / "void", snapshot=True, storage_options={"anon": True})
+    assert session.compute(count(folder)) == 0
+    (tmp_path / "void").rmdir()
+    assert session.compute(names(folder)) == []
+
+
 def test_a_snapshot_that_was_never_read_is_not_there(session: ln.Session, data: Path, tmp_path: Path) -> None:
     folder = ln.Directory(data, snapshot=True)
     session.plan(names(folder))

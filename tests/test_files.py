@@ -494,6 +494,12 @@ def test_partition_values_come_back_from_a_record_with_their_types(session: ln.S
     assert handle.value[0].partitions == {"d": datetime.date(2013, 1, 31), "n": 1}
 
 
+def test_options_of_a_local_file_do_nothing(session: ln.Session, log: Log, file: Path) -> None:
+    assert session.compute(text(ln.File(file, storage_options={"anon": True}))) == "hello"
+    assert session.compute(text(ln.File(file))) == "hello"
+    assert [verdict for verdict, _ in log] == ["executed", "hit"]
+
+
 # -- content only
 
 

@@ -393,6 +393,22 @@ def test_one_url_on_two_hosts_is_two_files(session: ln.Session) -> None:
     assert session.compute([size(file) for file in reversed(files)] + [text(files[1])]) == [3, 3, "two"]
 
 
+def test_a_snapshot_of_one_host_does_not_stand_for_another(
+    session: ln.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsspec.register_implementation("elsewhere", Elsewhere, clobber=True)
+    session.compute(text(ln.File("elsewhere://a.txt", storage_options={"host": "one"}, snapshot=True)))
+
+    def gone(*_: Any, **__: Any) -> Any:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Elsewhere, "info", gone)
+    again = ln.File("elsewhere://a.txt", storage_options={"host": "one"}, snapshot=True)
+    assert session.compute(size(again)) == 3
+    with pytest.raises(FileNotFoundError):
+        session.compute(text(ln.File("elsewhere://a.txt", storage_options={"host": "two"}, snapshot=True)))
+
+
 class Cut(AbstractFileSystem):  # type: ignore[misc]
     """Ends before all was sent, and says nothing."""
 

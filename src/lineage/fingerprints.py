@@ -88,14 +88,23 @@ class _Far(NamedTuple):
 
 def _key(place: str, options: Mapping[str, Any]) -> str:
     """Return what a place is known by in one run: with other options, a URL may mean another place."""
-    if not options:
+    if not options or not is_url(place):
         return place
     return f"{place} {blake3(repr(sorted(options.items(), key=str)).encode()).hexdigest()}"
 
 
-def _text(place: str) -> str:
-    """Return a place as the index can keep it: names on disk need not be text."""
-    return place if place.isascii() else place.encode("utf-8", "backslashreplace").decode()
+def _noted(place: str, options: Mapping[str, Any]) -> str:
+    """Return what a place is noted under in the index: as text, which names on disk need not be, and by the server that options name."""
+    text = place if place.isascii() else place.encode("utf-8", "backslashreplace").decode()
+    if options and is_url(place):
+        given = {**options, **(options.get("client_kwargs") or {})}
+        where = [f"{name}={given[name]}" for name in _WHERE if name in given]
+        if where:
+            text += " " + blake3("\n".join(where).encode()).hexdigest()
+    return text
+
+
+_WHERE = ("endpoint_url", "host", "port", "account_name", "account_host", "base_url")
 
 
 def _look(path: str) -> tuple[str, bool]:
@@ -190,14 +199,16 @@ class Fingerprints:
                 path = os.path.abspath(one.place)
                 if path not in self._seen:
                     near[path] = one.snapshot or near.get(path, False)
-        if near or far:
-            known = self.index.stamps([_text(place) for place in (*near, *(one.url for one in far.values()))])
-            try:
-                self._read_near(near, known, notes)
-                self._read_far(far, known, notes)
-            finally:
-                if notes:
-                    self.index.note_stamps([(_text(place), stamp, digest) for place, stamp, digest in notes])
+        try:
+            if near:
+                self._read_near(near, self.index.stamps([_noted(path, {}) for path in near]), notes)
+            if far:
+                self._read_far(
+                    far, self.index.stamps([_noted(url, one.options) for url, one, _ in far.values()]), notes
+                )
+        finally:
+            if notes:
+                self.index.note_stamps(notes)
 
     def leaf(self, one: Input) -> Leaf:
         """Return the tree of a file or a folder. Raises as `prime` does."""
@@ -259,6 +270,7 @@ class Fingerprints:
         place = folder_place(folder)
         if _key(place, folder.options) in self._folders:
             return
+        name_of_listing = _noted(f"{place}/", folder.options)
         told: dict[str, remote.Told] = {}
         try:
             if is_url(place):
@@ -267,9 +279,9 @@ class Fingerprints:
             else:
                 listing = _listed(place)
             if folder.snapshot:
-                notes.append((f"{place}/", json.dumps(listing), Digest(b"")))
+                notes.append((name_of_listing, json.dumps(listing), Digest(b"")))
         except FileNotFoundError:
-            noted = self.index.stamps([f"{place}/"]).get(f"{place}/") if folder.snapshot else None
+            noted = self.index.stamps([name_of_listing]).get(name_of_listing) if folder.snapshot else None
             if noted is None:
                 raise
             names, empty = json.loads(noted[0])
@@ -287,7 +299,7 @@ class Fingerprints:
 
     def _read_near(self, near: Mapping[str, bool], known: Mapping[str, tuple[str, Digest]], notes: list[_Note]) -> None:
         for path, snapshot in near.items():
-            before = known.get(_text(path))
+            before = known.get(_noted(path, {}))
             try:
                 stamp, trusted = _look(path)
                 if trusted and before is not None and before[0] == stamp:
@@ -306,12 +318,12 @@ class Fingerprints:
                 raise InputChangedError(f"{path} changed while it was read; run again when it is at rest")
             self._seen[path] = _Seen(stamp, digest, trusted)
             if trusted or snapshot:
-                notes.append((path, stamp if trusted else f"young {stamp}", digest))
+                notes.append((_noted(path, {}), stamp if trusted else f"young {stamp}", digest))
 
     def _read_far(self, far: Mapping[str, _Far], known: Mapping[str, tuple[str, Digest]], notes: list[_Note]) -> None:
         def read(key: str) -> _Seen:
             url, one, told = far[key]
-            before = known.get(_text(url))
+            before = known.get(_noted(url, one.options))
             try:
                 told = told or remote.look(url, one.options)
             except FileNotFoundError:
@@ -324,10 +336,10 @@ class Fingerprints:
 
         for key, seen in _side_by_side(read, far):
             self._seen[key] = seen
-            url = far[key].url
+            name = _noted(far[key].url, far[key].one.options)
             noted = seen.stamp if seen.trusted else f"young {seen.stamp}"
-            if seen.stamp != "gone" and known.get(_text(url)) != (noted, seen.content):
-                notes.append((url, noted, seen.content))
+            if seen.stamp != "gone" and known.get(name) != (noted, seen.content):
+                notes.append((name, noted, seen.content))
 
     # -- afterwards
 
