@@ -88,3 +88,26 @@ def test_a_missing_file_is_one_message(script: Path) -> None:
     assert done.returncode == 1
     assert "no such file" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_is_an_option(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent("""
+            import lineage as ln
+
+            @ln.node
+            def count(folder: ln.Directory) -> int:
+                return sum(1 for _ in folder.path.iterdir())
+
+            def report(folder: ln.Directory) -> int:
+                return count(folder)
+
+            if __name__ == "__main__":
+                ln.main(report)
+        """)
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").touch()
+    done = run(script, "--folder", "data")
+    assert done.stdout.strip() == "1", done.stderr

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import os
+import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +19,7 @@ import pytest
 import lineage as ln
 from lineage.errors import CompositionError, InputChangedError, LineageError, NodeError
 
-module: Any = importlib.import_module("lineage.files")  # its name in the package is the function's
+module: Any = importlib.import_module("lineage.fingerprints")
 
 
 class Log(list[tuple[str, str]]):
@@ -50,8 +54,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     found: list[Path] = []
     digest_file = module.digest_file
 
-    def counted(path: Path) -> Any:
-        found.append(path)
+    def counted(path: str) -> Any:
+        found.append(Path(path))
         return digest_file(path)
 
     monkeypatch.setattr(module, "digest_file", counted)
@@ -77,7 +81,7 @@ def text(file: ln.File) -> str:
 
 
 @ln.node
-def facts(file: ln.File) -> tuple[str, str, dict[str, str]]:
+def facts(file: ln.File) -> tuple[str, str, dict[str, Any]]:
     return file.name, file.path.suffix, file.partitions
 
 
@@ -200,14 +204,14 @@ def test_partition_values_are_seen(session: ln.Session, log: Log, tmp_path: Path
         session.compute(facts(ln.File(tmp_path / name)))[2]
         for name in ("month=1/a.txt", "month=2/a.txt", "year=1/a.txt")
     ]
-    assert found == [{"month": "1"}, {"month": "2"}, {"year": "1"}]
+    assert found == [{"month": 1}, {"month": 2}, {"year": 1}]
     assert [verdict for verdict, _ in log] == ["executed"] * 3
 
 
 def test_partitions_do_not_depend_on_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old(tmp_path / "month=1" / "a.txt", "same")
     monkeypatch.chdir(tmp_path / "month=1")
-    assert ln.File("a.txt").partitions == ln.File(tmp_path / "month=1" / "a.txt").partitions == {"month": "1"}
+    assert ln.File("a.txt").partitions == ln.File(tmp_path / "month=1" / "a.txt").partitions == {"month": 1}
 
 
 def test_a_relative_path_is_found_though_a_node_changes_the_folder(
@@ -299,9 +303,9 @@ def test_a_file_that_changes_while_it_is_fingerprinted_is_an_error(
 ) -> None:
     digest_file = module.digest_file
 
-    def slow(path: Path) -> Any:
+    def slow(path: str) -> Any:
         found = digest_file(path)
-        path.write_text("longer than before")
+        Path(path).write_text("longer than before")
         return found
 
     monkeypatch.setattr(module, "digest_file", slow)
@@ -344,6 +348,15 @@ def test_a_recorded_file_that_changed_is_not_handed_on(session: ln.Session, tmp_
     old(file, "two")
     with pytest.raises(LineageError, match="has changed since it was recorded"):
         session.compute(together(listed(str(tmp_path / "data"))))
+
+
+def test_what_came_out_of_a_record_is_not_taken_for_what_was_seen_in_this_run(session: ln.Session, file: Path) -> None:
+    recorded = module.Fingerprints(session.store.index, session.store.downloads).leaf(ln.File(file))
+    old(file, "other")
+    fingerprints = module.Fingerprints(session.store.index, session.store.downloads)
+    fingerprints.check(fingerprints.leaf(ln.File(file)))
+    with pytest.raises(InputChangedError):
+        fingerprints.check(recorded)
 
 
 # -- snapshots
@@ -391,7 +404,7 @@ def reads_elsewhere(file: ln.File, original: str) -> tuple[str, bool, int]:
 
 
 def test_a_file_that_changes_before_its_snapshot_is_taken_is_an_error(session: ln.Session, file: Path) -> None:
-    leaf = module.Fingerprints(session.store.index).leaf(ln.File(file, snapshot=True))
+    leaf = module.Fingerprints(session.store.index, session.store.downloads).leaf(ln.File(file, snapshot=True))
     old(file, "changed")
     with pytest.raises(InputChangedError, match="before a snapshot was taken"):
         session.store.read(leaf)
@@ -421,3 +434,197 @@ def test_a_table_is_scanned_from_a_file(session: ln.Session, tmp_path: Path) -> 
 @ln.node
 def total(file: ln.File) -> int:
     return int(pl.scan_parquet(file.path).select(pl.col("x").sum()).collect().item())
+
+
+# -- partition values
+
+
+def found(tmp_path: Path, *names: str) -> list[dict[str, Any]]:
+    for name in names:
+        old(tmp_path / "data" / name / "x.txt", name)
+    return [file.partitions for file in ln.files(tmp_path / "data/**/*.txt")]
+
+
+def test_partition_values_are_typed_over_the_whole_list(tmp_path: Path) -> None:
+    names = ("n=1/d=2013-01-31/m=1/z=01", "n=12/d=2013-02-01/m=b/z=02")
+    assert found(tmp_path, *names) == [
+        {"n": 1, "d": datetime.date(2013, 1, 31), "m": "1", "z": "01"},
+        {"n": 12, "d": datetime.date(2013, 2, 1), "m": "b", "z": "02"},
+    ]
+
+
+@pytest.mark.parametrize("text", ["01", "+1", "1_0", " 1", "-0", "\u0661", "1.0", "2013-1-1", "2013-W01-1", ""])
+def test_what_python_would_write_otherwise_stays_text(tmp_path: Path, text: str) -> None:
+    assert found(tmp_path, f"x={text}") == [{"x": text}]
+
+
+def test_a_null_partition_is_none_and_has_no_type(tmp_path: Path) -> None:
+    assert found(tmp_path, "x=1", "x=__HIVE_DEFAULT_PARTITION__") == [{"x": 1}, {"x": None}]
+    assert ln.File("x=__HIVE_DEFAULT_PARTITION__/a").partitions == {"x": None}
+
+
+def test_a_file_given_to_a_list_stays_what_it_was(tmp_path: Path) -> None:
+    given = ln.File(old(tmp_path / "x=1" / "a.txt", "same"), storage_options={"a": 1})
+    made, _ = ln.files([given, old(tmp_path / "x=b" / "a.txt", "same")])
+    assert (given.partitions, made.partitions) == ({"x": 1}, {"x": "1"})
+    assert dict(made.options) == {"a": 1}
+
+
+def test_partition_values_are_decoded_once(tmp_path: Path) -> None:
+    assert found(tmp_path, "city=New%20York", "city=100%2525") == [{"city": "100%25"}, {"city": "New York"}]
+
+
+def test_of_two_folders_with_one_name_the_inner_one_counts(tmp_path: Path) -> None:
+    assert found(tmp_path, "x=1/x=2") == [{"x": 2}]
+
+
+def test_the_type_of_a_partition_value_counts(session: ln.Session, log: Log, tmp_path: Path) -> None:
+    old(tmp_path / "one" / "m=1" / "a.txt", "same")
+    old(tmp_path / "two" / "m=1" / "a.txt", "same")
+    old(tmp_path / "two" / "m=b" / "a.txt", "same")
+    (one,) = session.compute(ln.map(facts, ln.files(tmp_path / "one/*/*.txt")))
+    two, _ = session.compute(ln.map(facts, ln.files(tmp_path / "two/*/*.txt")))
+    assert (one[2], two[2]) == ({"m": 1}, {"m": "1"})
+    assert [verdict for verdict, _ in log] == ["executed"] * 3
+
+
+def test_partition_values_come_back_from_a_record_with_their_types(session: ln.Session, tmp_path: Path) -> None:
+    old(tmp_path / "data" / "d=2013-01-31" / "n=1" / "a.txt", "same")
+    handle = session.materialize(listed(str(tmp_path / "data" / "*" / "*")))
+    assert handle.value[0].partitions == {"d": datetime.date(2013, 1, 31), "n": 1}
+
+
+def test_options_of_a_local_file_do_nothing(session: ln.Session, log: Log, file: Path) -> None:
+    assert session.compute(text(ln.File(file, storage_options={"anon": True}))) == "hello"
+    assert session.compute(text(ln.File(file))) == "hello"
+    assert [verdict for verdict, _ in log] == ["executed", "hit"]
+
+
+# -- content only
+
+
+@ln.node
+def seen(file: ln.File) -> tuple[str, str, dict[str, Any], str]:
+    assert file.url == file.path.as_uri()
+    return file.name, file.path.name, file.partitions, file.path.read_text()
+
+
+def test_content_only_is_one_input_whatever_it_is_called(session: ln.Session, log: Log, tmp_path: Path) -> None:
+    for name in ("m=1/a.txt", "m=2/b.csv"):
+        file = ln.File(old(tmp_path / name, "same"), content_only=True)
+        assert session.compute(seen(file)) == ("content", "content", {}, "same")
+    assert [verdict for verdict, _ in log] == ["executed", "hit"]
+
+
+def test_content_only_and_a_file_of_that_name_are_two_inputs(session: ln.Session, log: Log, tmp_path: Path) -> None:
+    file = old(tmp_path / "content", "same")
+    session.compute(text(ln.File(file)))
+    session.compute(text(ln.File(file, content_only=True)))
+    assert [verdict for verdict, _ in log] == ["executed", "executed"]
+
+
+def test_content_only_is_checked_and_changes_as_any_file(session: ln.Session, log: Log, file: Path) -> None:
+    assert session.compute(text(ln.File(file, content_only=True))) == "hello"
+    old(file, "other")
+    assert session.compute(text(ln.File(file, content_only=True))) == "other"
+    with pytest.raises(InputChangedError):
+        session.compute(edited_meanwhile(ln.File(file, content_only=True)))
+
+
+def test_a_snapshot_with_content_only_has_no_name(session: ln.Session, file: Path) -> None:
+    assert session.compute(seen(ln.File(file, content_only=True, snapshot=True)))[:2] == ("content", "content")
+
+
+# -- many
+
+
+def test_many_files_are_looked_up_together(session: ln.Session, tmp_path: Path, later: None) -> None:
+    """A thousand files ask the index twice and are noted once."""
+    for number in range(1000):
+        old(tmp_path / "data" / f"{number:04}.txt", str(number))
+    asked: list[str] = []
+    statements = session.store.index._db
+    statements.set_trace_callback(lambda sql: asked.append(sql) if "stamps" in sql else None)
+    session.plan(ln.map(text, ln.files(tmp_path / "data/*.txt")))
+    assert len([sql for sql in asked if sql.startswith("SELECT")]) == 2
+    asked.clear()
+    session.plan(ln.map(text, ln.files(tmp_path / "data/*.txt")))
+    assert len(asked) == 2
+    statements.set_trace_callback(None)
+
+
+def test_files_of_a_list_keep_its_order_and_those_of_a_pattern_are_sorted(tmp_path: Path) -> None:
+    for name in ("b/1.txt", "a/2.txt", "a-b/3.txt"):
+        old(tmp_path / name, name)
+    assert [file.name for file in ln.files(tmp_path / "*/*.txt")] == ["3.txt", "2.txt", "1.txt"]
+    one, two = tmp_path / "b/1.txt", ln.File(tmp_path / "a/2.txt", snapshot=True)
+    assert ln.files([one, two]) == [ln.File(one), two]
+    assert ln.files([]) == []
+
+
+def test_no_files_at_all_make_an_empty_list_of_results(session: ln.Session) -> None:
+    assert session.compute(ln.map(text, ln.files([]))) == []
+    assert session.compute(together(ln.files([]))) == ""
+
+
+def test_a_file_that_a_list_names_twice_is_an_error(file: Path) -> None:
+    with pytest.raises(CompositionError, match="stands twice in the list"):
+        ln.files([file, file])
+
+
+def test_a_folder_where_files_are_meant_is_an_error_that_says_what_to_write(tmp_path: Path, file: Path) -> None:
+    with pytest.raises(CompositionError, match=r"data/\* matches the files of a folder, and lineage\.Directory"):
+        ln.files(f"{file.parent}/")
+    with pytest.raises(CompositionError, match="no file matches ''"):
+        ln.files("")
+
+
+def test_a_file_that_can_not_be_read_is_named(session: ln.Session, tmp_path: Path) -> None:
+    link = tmp_path / "loop.txt"
+    link.symlink_to(link)
+    with pytest.raises(OSError, match=r"loop\.txt"):
+        session.compute(text(ln.File(link)))
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match=r"pipe is no plain file"):
+        session.compute(text(ln.File(tmp_path / "pipe")))
+
+
+def test_a_name_that_is_no_text_is_a_name(session: ln.Session, log: Log, tmp_path: Path, later: None) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/\xff.txt")
+    with open(path, "w") as stream:
+        stream.write("hello")
+    assert session.compute(text(ln.File(path))) == "hello"
+    assert session.compute(text(ln.File(path))) == "hello"
+    assert [verdict for verdict, _ in log] == ["executed", "hit"]
+
+
+def test_a_file_that_shrinks_while_it_is_fingerprinted_does_not_end_the_process(tmp_path: Path) -> None:
+    """A mapped file that somebody shortens would."""
+    path = tmp_path / "big"
+    path.write_bytes(b"x" * (1 << 24))
+    code = (
+        "import os, sys, threading, time\n"
+        "from lineage.fingerprints import digest_file\n"
+        "path = sys.argv[1]\n"
+        "def shorten():\n"
+        "    while not done:\n"
+        "        os.truncate(path, 10)\n"
+        "        os.truncate(path, 1 << 24)\n"
+        "done = []\n"
+        "thread = threading.Thread(target=shorten)\n"
+        "thread.start()\n"
+        "for _ in range(20):\n"
+        "    digest_file(path)\n"
+        "done.append(1)\n"
+        "thread.join()\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 0
+
+
+def test_a_declaration_of_a_file_is_a_value(file: Path) -> None:
+    declared = ln.File(file, snapshot=True, content_only=True)
+    assert pickle.loads(pickle.dumps(declared)) == declared
+    assert hash(declared) == hash(ln.File(file, snapshot=True, content_only=True))
+    assert len({ln.File(file), ln.File(str(file)), ln.File(f"{file.parent}/./{file.name}")}) == 1
+    assert ln.File(file) != declared
+    assert repr(declared) == f"File({str(file)!r})"

@@ -18,7 +18,7 @@ from lineage.combinators import attempt, flatten, map, ref, scan, starmap, view
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
 from lineage.executors.serial import Serial
-from lineage.files import File, files
+from lineage.files import Directory, File, files
 from lineage.node import Node, dynamic, node, sink
 from lineage.options import Approx, Resources, Retry
 from lineage.outcomes import Failed, Ok
@@ -31,6 +31,7 @@ from lineage.signatures import Unhashed
 __all__ = [
     "Approx",
     "Dataset",
+    "Directory",
     "Failed",
     "File",
     "LineageError",

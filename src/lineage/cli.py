@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from lineage.errors import LineageError
-from lineage.files import File
+from lineage.files import Directory, File
 from lineage.session import current_session
 
 __all__ = ["run_flow"]
@@ -76,6 +76,7 @@ def _flag(name: str, text: str, option: Any) -> inspect.Parameter:
 
 
 def _as_option(parameter: inspect.Parameter, option: Any) -> inspect.Parameter:
-    if parameter.annotation is File:
-        return parameter.replace(annotation=Annotated[File, option(converter=lambda _, tokens: File(tokens[0].value))])
+    cls = parameter.annotation
+    if cls is File or cls is Directory:
+        return parameter.replace(annotation=Annotated[cls, option(converter=lambda _, tokens: cls(tokens[0].value))])
     return parameter

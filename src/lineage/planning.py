@@ -18,7 +18,8 @@ from lineage.codecs.text import load_tree
 from lineage.content.tree import SCALARS, Hole, Tree, digest_tree, fill
 from lineage.digest import Digest, digest_of
 from lineage.errors import ObjectMissingError
-from lineage.files import File, Fingerprints
+from lineage.files import Input
+from lineage.fingerprints import Fingerprints
 from lineage.graph import Attempt, Call, Item, Pinned, View, inputs_of, shown
 from lineage.records import Record
 from lineage.storage.base import Recipe
@@ -144,19 +145,30 @@ class Graph:
         known = self._by_hole
         stack = list(roots)
         stack.reverse()
+        found: dict[int, Hole] = {}
+        sources: list[Input] = []
         while stack:
             hole = stack[-1]
-            if id(hole) in known:
+            if id(hole) in known or id(hole) in found:
                 stack.pop()
                 continue
             inputs = inputs_of(hole)
             if inputs:
-                missing = [made_from for made_from in inputs if id(made_from) not in known]
+                missing = [
+                    made_from for made_from in inputs if id(made_from) not in known and id(made_from) not in found
+                ]
                 if missing:
                     missing.reverse()
                     stack.extend(missing)
                     continue
+            elif isinstance(hole, Input):
+                sources.append(hole)
             stack.pop()
+            found[id(hole)] = hole
+        if sources:
+            self.fingerprints.prime(sources)
+        for hole in found.values():
+            inputs = inputs_of(hole)
             self._add(hole, tuple([known[id(made_from)] for made_from in inputs]) if inputs else ())
 
     def _add(self, hole: Hole, inputs: tuple[Step, ...]) -> None:
@@ -179,7 +191,7 @@ class Graph:
             if self.refresh:
                 step.forced = step.is_call and self._is_refreshed(step.node)
             self.order.append(step)
-            if isinstance(hole, (File, Pinned)):
+            if isinstance(hole, (Input, Pinned)):
                 self._settle_source(step, hole)
         self._by_hole[id(hole)] = step
         self._holes.append(hole)  # held, so that its id stays its own
@@ -193,8 +205,8 @@ class Graph:
     def _is_refreshed(self, node: Any) -> bool:
         return bool(self.refresh) and any(getattr(other, "fn", None) is node.fn for other in self.refresh)
 
-    def _settle_source(self, step: Step, hole: File | Pinned) -> None:
-        if isinstance(hole, File):
+    def _settle_source(self, step: Step, hole: Input | Pinned) -> None:
+        if isinstance(hole, Input):
             step.tree = self.fingerprints.leaf(hole)
         else:
             record = self._record_of(hole)
@@ -216,7 +228,7 @@ class Graph:
             return digest_of("attempt", self.step(hole._lineage_parent).key)
         if isinstance(hole, Pinned):
             return digest_of("pinned", self._record_of(hole).result)
-        if isinstance(hole, File):
+        if isinstance(hole, Input):
             return self.fingerprints.leaf(hole).digest
         raise TypeError(f"a vertex of unknown kind: {hole!r}")
 

@@ -49,11 +49,10 @@ def _quiet() -> tuple[str, ...]:
     return (*(os.path.abspath(place) + os.sep for place in installed), "/proc/", "/sys/", "/dev/", "/etc/", "/usr/")
 
 
-def undeclared(reads: Iterable[str], declared: Iterable[str], store: str) -> list[str]:
-    """Return those of `reads` that are neither declared inputs, nor the store's, nor code, nor the system's."""
+def undeclared(reads: Iterable[str], declared: Iterable[str], folders: Iterable[str]) -> list[str]:
+    """Return those of `reads` that are neither declared inputs, nor in `folders`, nor code, nor the system's."""
     known = {os.path.abspath(path) for path in declared}
+    quiet = (*(folder + os.sep for folder in folders), *_quiet())
     return sorted(
-        path
-        for path in reads
-        if path not in known and not path.startswith((store + os.sep, *_quiet())) and not path.endswith(_CODE)
+        path for path in reads if path not in known and not path.startswith(quiet) and not path.endswith(_CODE)
     )

@@ -29,7 +29,7 @@ from lineage.errors import (
 )
 from lineage.executors.base import Executor
 from lineage.executors.serial import Serial
-from lineage.files import Fingerprints
+from lineage.fingerprints import Fingerprints
 from lineage.git import GitState
 from lineage.graph import Call, Pinned, result_hint, shown
 from lineage.identity import freezer, identify
@@ -41,6 +41,7 @@ from lineage.records import Record
 from lineage.reliance import Reliance
 from lineage.running import inside
 from lineage.settings import fixed_settings
+from lineage.storage.downloads import LIMIT
 from lineage.storage.objects import Verify
 from lineage.storage.store import Store
 
@@ -63,7 +64,8 @@ class Session:
 
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
     names to executors, `"default"` among them; `verify` says when stored bytes are checked (`always`, `first`,
-    `never`); a store that is not `trusted` reads no pickles; `on_event` is told `(verdict, node name, call text)` of what happens.
+    `never`); a store that is not `trusted` reads no pickles; `downloads` is how many bytes of copies of remote inputs may lie beside
+    the store; `on_event` is told `(verdict, node name, call text)` of what happens.
 
     >>> import tempfile
     >>> with Session(tempfile.mkdtemp()) as session:
@@ -82,6 +84,7 @@ class Session:
         verify: Verify = "first",
         trusted: bool = True,
         progress: bool | None = None,
+        downloads: int = LIMIT,
         on_event: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self.root = Path(store) if store is not None else default_store()
@@ -93,6 +96,7 @@ class Session:
         self.on_event = on_event
         self._verify: Verify = verify
         self._trusted = trusted
+        self._downloads = downloads
         self._store: Store | None = None
         self._tokens: list[Token[Session | None]] = []
 
@@ -100,7 +104,9 @@ class Session:
     def store(self) -> Store:
         """The open store. Opened at first use."""
         if self._store is None:
-            self._store = Store(self.root, freezer, verify=self._verify, trusted=self._trusted)
+            self._store = Store(
+                self.root, freezer, verify=self._verify, trusted=self._trusted, downloads=self._downloads
+            )
         return self._store
 
     def __enter__(self) -> Session:
@@ -170,7 +176,7 @@ class Session:
         """Return the graph of `tree`, every vertex with its key, nothing looked up."""
         graph = Graph(
             self.store.index,
-            Fingerprints(self.store.index),
+            Fingerprints(self.store.index, self.store.downloads),
             refresh=frozenset(_nodes(refresh)),
             is_current=Reliance(),
             unspill=self.store.unspill,

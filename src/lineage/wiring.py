@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import types
 import typing
 from collections import abc
@@ -17,6 +18,7 @@ from typing import Any
 
 import attrs
 
+from lineage.files import Directory, Input
 from lineage.graph import Lazy, result_hint, shown, type_name
 from lineage.schema import Schema, check_table, clash
 from lineage.signatures import (
@@ -322,10 +324,24 @@ def check_value(value: Any, hint: Any, where: str) -> str | None:
     if not (isinstance(plain, type) and type(value) is plain and plain not in (list, dict, tuple, set)):
         reason = _mismatch(value, plain)
         if reason is not None:
-            return reason
+            return reason + _how_to_declare(value, reason)
     if _has_schema(hint):
         _check_tables(value, hint, where)
     return None
+
+
+def _how_to_declare(value: Any, reason: str) -> str:
+    """Return what to write where an input was to be declared and something else was given."""
+    if isinstance(value, Input):
+        is_folder = isinstance(value, Directory)
+        return (
+            "; lineage.files(...) gives the files of a folder" if is_folder else "; lineage.Directory(...) is a folder"
+        )
+    for name in ("File", "Directory"):
+        if f"lineage.files.{name}" in reason:
+            given = repr(str(value)) if isinstance(value, (str, os.PathLike)) else "path or URL"
+            return f"; write lineage.{name}({given}), so that what it holds counts"
+    return ""
 
 
 @functools.lru_cache(maxsize=1024)

@@ -53,3 +53,14 @@ ln.scan(double(1))  # E: both
 ln.scan([double(1)])  # E: both
 ln.ref(3)  # E: both
 parts: Split = ln.scan(table(1))  # E: both
+
+
+@ln.node
+def lines(file: ln.File) -> int:
+    return len(file.path.read_text().splitlines())
+
+
+lines("a.txt")  # E: both
+lines(ln.Directory("data"))  # E: both
+ln.map(lines, ["a.txt"])  # E: both
+ln.Directory("data", content_only=True)  # E: both

@@ -140,6 +140,23 @@ assert_type(ln.scan(table(1)), pl.LazyFrame)
 assert_type(height(ln.scan(ln.map(table, [1]))), int)
 assert_type(ln.view(table(1), pl.LazyFrame), pl.LazyFrame)
 
+
+# inputs
+@ln.node
+def lines(file: ln.File) -> int:
+    return len(file.path.read_text().splitlines())
+
+
+@ln.node
+def members(folder: ln.Directory) -> int:
+    return sum(1 for _ in folder.path.iterdir())
+
+
+assert_type(ln.map(lines, ln.files("data/*.txt", storage_options={"anon": True})), list[int])
+assert_type(ln.files(["a.txt", ln.File("s3://bucket/b.txt", snapshot=True)]), list[ln.File])
+assert_type(lines(ln.File("a.txt", content_only=True)), int)
+assert_type(members(ln.Directory("data", snapshot=True)), int)
+
 # asking
 assert_type(ln.compute(double(1)), int)
 assert_type(ln.compute(double(1), pair(1)), tuple[int, tuple[int, str]])

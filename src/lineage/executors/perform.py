@@ -201,8 +201,10 @@ def _warn_of_reads(work: Work, store: Store, current: Current) -> None:
     node = work.node
     if node.given.version is not None or node.given.every is not None or node.kind == "sink":
         return
-    inputs = [(leaf.info or {}).get("path", "") for tree in work.arguments for leaf in leaves(tree)]
-    found = undeclared(current.reads, [*inputs, *node.code().files], store.place)
+    inputs = [leaf for tree in work.arguments for leaf in leaves(tree) if leaf.family == "file"]
+    paths = [(leaf.info or {})["path"] for leaf in inputs]
+    folders = [path for leaf, path in zip(inputs, paths, strict=True) if leaf.kind == "file:Directory"]
+    found = undeclared(current.reads, [*paths, *node.code().files], [store.place, *folders])
     if found:
         warnings.warn(
             f"{node.name} read {', '.join(found[:3])}, which is no input of it: when the file changes, its result will "

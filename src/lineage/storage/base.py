@@ -110,6 +110,12 @@ class Index(Protocol):
 
     def note_stamp(self, path: str, stamp: str, digest: Digest) -> None: ...
 
+    def stamps(self, paths: Sequence[str]) -> dict[str, tuple[str, Digest]]:
+        """Return what is noted of those of `paths` of which something is."""
+
+    def note_stamps(self, rows: Sequence[tuple[str, str, Digest]]) -> None:
+        """Note path, stamp and digest of many files at once. A store that can't be written notes nothing."""
+
     def anchor(self, key: Digest) -> Record | None: ...
 
     def note_anchor(self, key: Digest, execution: int) -> None: ...

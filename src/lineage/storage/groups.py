@@ -182,6 +182,16 @@ class Groups:
             self.wrote(1)
             return cursor
 
+    def write_rows(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Write rows in the open group."""
+        with self.lock:
+            self.begin()
+            try:
+                self._db.executemany(statement, rows)
+            except sqlite3.Error as error:
+                self._lose(error)
+            self.wrote(len(rows))
+
     def drain(self) -> None:
         """Write what waits in memory. Holds the lock."""
         try:

@@ -28,6 +28,7 @@ _EXECUTION = (
     "id, call_key, node, code, run, status, result, value, arguments, error, relies_on, note, "
     "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out, spans"
 )
+_CHUNK = 500
 _INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 23)})"
 
 
@@ -167,6 +168,16 @@ class SqliteIndex:
         row = self._groups.peek("SELECT stamp, digest FROM stamps WHERE path = ?", path)
         return None if row is None else (row[0], row[1])
 
+    def stamps(self, paths: Sequence[str]) -> dict[str, tuple[str, Digest]]:
+        found: dict[str, tuple[str, Digest]] = {}
+        for start in range(0, len(paths), _CHUNK):
+            part = paths[start : start + _CHUNK]
+            marks = ",".join("?" * len(part))
+            with self._groups.lock:
+                rows, _ = self._groups.look_up(f"SELECT path, stamp, digest FROM stamps WHERE path IN ({marks})", part)
+            found.update((path, (stamp, digest)) for path, stamp, digest in rows)
+        return found
+
     def anchor(self, key: Digest) -> Record | None:
         row = self._groups.one(
             f"SELECT {RECORD} FROM anchors a JOIN executions e ON e.id = a.execution WHERE a.key = ?", key
@@ -273,6 +284,10 @@ class SqliteIndex:
     def note_stamp(self, path: str, stamp: str, digest: Digest) -> None:
         if self.writable:
             self._groups.write("INSERT OR REPLACE INTO stamps VALUES (?, ?, ?)", path, stamp, digest)
+
+    def note_stamps(self, rows: Sequence[tuple[str, str, Digest]]) -> None:
+        if self.writable:
+            self._groups.write_rows("INSERT OR REPLACE INTO stamps VALUES (?, ?, ?)", rows)
 
     def note_anchor(self, key: Digest, execution: int) -> None:
         self._groups.write("INSERT OR IGNORE INTO anchors VALUES (?, ?)", key, execution)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lineage.codecs.base import Blob, Codec, Manifest
 from lineage.codecs.freeze import Freezer
-from lineage.codecs.paths import link_into
 from lineage.codecs.plain import check_importable, find_by_name
 from lineage.codecs.text import dump_tree
 from lineage.codecs.thaw import ClassChangedError
@@ -19,15 +17,17 @@ from lineage.digest import Digest, short
 from lineage.errors import (
     CodecError,
     CorruptObjectError,
-    InputChangedError,
     LineageError,
     MutationError,
     NotFoundError,
     ObjectMissingError,
     UntrustedPickleError,
 )
-from lineage.files import File, holds, opened
+from lineage.files import opened
+from lineage.fingerprints import declared
+from lineage.storage.downloads import LIMIT, Downloads
 from lineage.storage.index import SqliteIndex
+from lineage.storage.inputs import place_of
 from lineage.storage.leftovers import Presence, sweep
 from lineage.storage.objects import LocalObjects, Verify, explained
 
@@ -59,6 +59,7 @@ class Store:
         verify: Verify = "first",
         trusted: bool = True,
         read_only: bool = False,
+        downloads: int = LIMIT,
     ) -> None:
         self.root = root.absolute()
         self.place = str(self.root)
@@ -69,6 +70,8 @@ class Store:
         self.objects = LocalObjects(self.root / "objects", verify=verify, memory=self._remembered)
         self.index = SqliteIndex(self.root / "index.sqlite", before_commit=self.objects.sync, writable=writable)
         self._borrowed: tempfile.TemporaryDirectory[str] | None = None
+        self._downloads: Downloads | None = None
+        self._download_limit = downloads
         self._presence: Presence | None = None
         if writable:
             try:
@@ -174,7 +177,7 @@ class Store:
             UntrustedPickleError: it is a pickle and the store is not trusted.
         """
         if leaf.family == "file":
-            return self._read_file(leaf)
+            return opened(declared(leaf.info or {}, leaf.kind), str(place_of(leaf, self)))
         manifest = self.manifest(leaf)
         if leaf.family == "pickle" and not self.trusted:
             raise UntrustedPickleError(
@@ -183,7 +186,7 @@ class Store:
             )
         self._check_classes(manifest)
         files = {blob.name: self._whole(blob) for blob in manifest.blobs}
-        files["view"] = self._views() / leaf.content.hex()
+        files["view"] = self.views() / leaf.content.hex()
         try:
             return self._codec(leaf.family).decode(files, manifest.notes, leaf.kind)
         except (LineageError, MemoryError):
@@ -210,62 +213,26 @@ class Store:
             if not same:
                 raise ClassChangedError(f"{name} has changed since this was stored")
 
-    def _views(self) -> Path:
+    def views(self) -> Path:
         """Return the folder in which stored files stand under the names that people gave them."""
+        return self._room() / "views"
+
+    def _room(self) -> Path:
+        """Return the folder for what can be made again: the store's own, or a temporary one where it can't be written."""
         if self.index.writable:
-            return self.root / "views"
+            return self.root
         if self._borrowed is None:
             import tempfile
 
             self._borrowed = tempfile.TemporaryDirectory(prefix="lineage-views-", ignore_cleanup_errors=True)
-        return Path(self._borrowed.name) / "views"
+        return Path(self._borrowed.name)
 
-    # -- files of the user's
-
-    def _read_file(self, leaf: Leaf) -> File:
-        """Return a declared file: where it lies, or as the snapshot that was taken of it.
-
-        Raises:
-            InputChangedError: it is not what it was when its digest was taken.
-            ObjectMissingError: it is gone.
-        """
-        info: Mapping[str, Any] = leaf.info or {}
-        if info["snapshot"]:
-            return opened(self._snapshot(leaf, info), info["partitions"])
-        if not info.get("live"):  # from a record: it may have changed since
-            try:
-                same = holds(info)
-            except FileNotFoundError as error:
-                raise ObjectMissingError(
-                    f"{info['path']} is gone, and no snapshot was taken of it (File(..., snapshot=True))"
-                ) from error
-            if not same:
-                raise InputChangedError(f"{info['path']} has changed since it was recorded")
-        return opened(Path(info["path"]), info["partitions"])
-
-    def _snapshot(self, leaf: Leaf, info: Mapping[str, Any]) -> Path:
-        name = Path(info["path"]).name
-        digest = Digest(bytes.fromhex(info["content"]))
-        try:
-            stored = self.objects.path(digest)
-        except (ObjectMissingError, CorruptObjectError):
-            stored = self._take_snapshot(leaf, info, digest)
-        return link_into(self._views() / leaf.digest.hex(), name, {"": stored})
-
-    def _take_snapshot(self, leaf: Leaf, info: Mapping[str, Any], digest: Digest) -> Path:
-        try:
-            copy = self.objects.temporary()
-            shutil.copyfile(info["path"], copy)
-            size = copy.stat().st_size
-            found = self.objects.put_file(copy)
-        except FileNotFoundError as error:
-            raise ObjectMissingError(f"{info['path']} is gone, and so is its snapshot") from error
-        except OSError as error:
-            raise explained(error, self.root) from error
-        if found != digest:
-            raise InputChangedError(f"{info['path']} changed before a snapshot was taken of it; run again")
-        self.index.add_manifest(leaf.content, Manifest("file", (Blob("file", digest, size),), {}), {})
-        return self.objects.path(digest)
+    @property
+    def downloads(self) -> Downloads:
+        """Copies of remote inputs."""
+        if self._downloads is None:
+            self._downloads = Downloads(self._room(), limit=self._download_limit, verify=self.objects.verify)
+        return self._downloads
 
     def manifest(self, leaf: Leaf) -> Manifest:
         found = self.index.manifest(leaf.content)

@@ -282,6 +282,14 @@ class IndexContract:
         index.note_stamp("/a", "two", key("2"))
         assert index.stamp("/a") == ("two", key("2"))
         assert index.stamp("/b") is None
+
+    def test_many_stamps_are_noted_and_looked_up_at_once(self, index: Index) -> None:
+        index.note_stamps([(f"/{number}", str(number), key("1")) for number in range(1200)])
+        index.note_stamps([("/7", "seven", key("7"))])
+        found = index.stamps([f"/{number}" for number in range(1300)])
+        assert len(found) == 1200
+        assert (found["/7"], found["/8"]) == (("seven", key("7")), ("8", key("1")))
+        assert index.stamps([]) == {}
         first, second = (index.record(an_execution(name), None, 1) for name in "ab")
         index.note_anchor(key("place"), first.execution)
         index.note_anchor(key("place"), second.execution)
