@@ -543,7 +543,7 @@ def test_many_files_are_looked_up_together(session: ln.Session, tmp_path: Path, 
     for number in range(1000):
         old(tmp_path / "data" / f"{number:04}.txt", str(number))
     asked: list[str] = []
-    statements = session.store.index._db
+    statements = session.store.index._groups._db
     statements.set_trace_callback(lambda sql: asked.append(sql) if "stamps" in sql else None)
     session.plan(ln.map(text, ln.files(tmp_path / "data/*.txt")))
     assert len([sql for sql in asked if sql.startswith("SELECT")]) == 2

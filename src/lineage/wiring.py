@@ -400,6 +400,8 @@ def _plainly_fits(value: Any, hint: Any) -> bool:
     """Say whether plain data in built-in containers fits for certain. Where not, typeguard decides, whose import takes longer
     than many a call.
     """
+    if hint is Any:
+        return True
     if _is_plain_class(hint):
         return isinstance(value, hint)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
