@@ -13,19 +13,39 @@ from lineage.arguments import described
 from lineage.codecs.freeze import failed_leaf
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import SCALARS, Branch, Hole, Leaf, Tree, digest_tree, fill, holes, leaves
+from lineage.content.tree import SCALARS, Leaf, Tree, digest_tree, fill, holes, leaves
 from lineage.digest import Digest
-from lineage.errors import InputChangedError, LineageError, MutationError, NodeError
+from lineage.errors import (
+    CorruptObjectError,
+    InputChangedError,
+    LineageError,
+    MutationError,
+    NodeError,
+    ObjectMissingError,
+)
 from lineage.executors.base import Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
 from lineage.failures import explained
-from lineage.graph import Attempt, Call, Item, Lazy, View, shown
+from lineage.graph import Attempt, Call, Item, View, shown
 from lineage.identity import freezer, identify
 from lineage.options import Approx
 from lineage.outcomes import Failed
 from lineage.places import place_key
-from lineage.planning import DONE, FAILED, HIT, NEEDED, Graph, Step, argument_digests, call_key, calls_behind, merged
+from lineage.planning import (
+    DONE,
+    FAILED,
+    HIT,
+    NEEDED,
+    Graph,
+    Step,
+    argument_digests,
+    call_key,
+    calls_behind,
+    merged,
+    nodes_given,
+)
 from lineage.records import Execution, Record, SideData
+from lineage.spread import composed
 from lineage.storage.store import Store
 
 __all__ = ["Engine", "Event", "Replan"]
@@ -265,19 +285,13 @@ class Engine:
     # -- dynamic nodes
 
     def _spread(self, call: Call) -> tuple[Tree, SideData] | Failure:
-        """Compose over a list whose length has just become known: its items stay lazy, nothing is read."""
-        thawer = Thawer(self.store.read, identify)
-        values: list[Any] = []
-        for argument in call._lineage_arguments:
-            tree = self.graph.tree(self.graph.step(argument)) if isinstance(argument, Hole) else None
-            if isinstance(argument, Lazy) and isinstance(tree, Branch) and tree.kind in ("list", "tuple"):
-                values.append([argument[position] for position in range(len(tree.items))])  # type: ignore[index]
-            else:
-                values.append(thawer.thaw(argument))
+        """Let a built-in node compose, now that what it is given is known: items stay lazy, no data are read."""
+        side = SideData(executor="driver")
         try:
-            return freezer.freeze(call._lineage_node.fn(*values)), SideData(executor="driver")
+            return composed(call, lambda hole: self.graph.tree(self.graph.step(hole)), self.store.read), side
         except Exception as error:
-            return Failure(error, "".join(traceback.format_exception(error)), SideData(executor="driver"))
+            damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
+            return Failure(error, "".join(traceback.format_exception(error)), side, damaged)
 
     def _expand(self, step: Step, work: Work, composed: tuple[Tree, SideData] | Failure) -> None:
         if isinstance(composed, Failure):
@@ -296,11 +310,25 @@ class Engine:
         below = [self.graph.step(hole) for hole in made]
         self.graph.demand(below)
         self.graph.settle(since=before)
+        if step.repaired:
+            self._repair_below(below)
         for fresh in self.graph.order[before:]:
             if fresh.state == HIT:
                 self.tell("hit", fresh)
         self._enlist()
         self._await(step, below)
+
+    def _repair_below(self, below: list[Step]) -> None:
+        """Execute again what made the damaged parts of an expansion whose result was lost."""
+        broken = [
+            origin
+            for origin in dict.fromkeys(calls_behind(below))
+            if origin.state in (HIT, DONE) and not origin.repaired and not self.is_whole(origin)
+        ]
+        for origin in broken:
+            self._reopen(origin)
+        for made_from in below if broken else ():
+            self._reopen_path(made_from)
 
     def _close_expansion(self, step: Step) -> None:
         tree, side, work = step.expansion
@@ -312,17 +340,18 @@ class Engine:
         except Exception as error:
             self._flown(work.key, step, error)
             return
-        step.relies_on = self._nodes_below(below, step.inputs)
+        step.relies_on = self._nodes_below(step, below)
         step.tainted = step.tainted or any(made_from.tainted for made_from in below)
         self._take(Outcome(work, Success(load_tree(text), text, digest_tree(full), side)))
 
-    def _nodes_below(self, steps: list[Step], known: Iterable[Step]) -> tuple[tuple[str, str], ...]:
+    def _nodes_below(self, expanded: Step, below: list[Step]) -> tuple[tuple[str, str], ...]:
         """Return every node that an expansion made calls of, with its code, and what those rely on in turn.
 
-        What the expanding call itself was given is `known`: it is in its recipe already.
+        What the expanding call itself was given, calls and nodes, is left out: it is in the keys of its record already.
         """
+        given = nodes_given(expanded.hole)
         found: list[tuple[tuple[str, str], ...]] = []
-        stack, seen = list(steps), {id(step) for step in known}
+        stack, seen = list(below), {id(step) for step in expanded.inputs}
         while stack:
             step = stack.pop()
             if id(step) in seen:
@@ -330,9 +359,17 @@ class Engine:
             seen.add(id(step))
             found.append(step.relies_on)
             if step.is_call:
-                found.append(((step.node.reference, self.graph.code(step.node).hex()),))
+                nodes = [step.node, *nodes_given(step.hole)]
+                found.append(tuple(self._reliance(node) for node in nodes if not self._is_given(node, given)))
             stack.extend(step.inputs)
         return merged(found)
+
+    def _reliance(self, node: Any) -> tuple[str, str]:
+        return (node.reference, self.graph.code(node).hex())
+
+    def _is_given(self, node: Any, given: dict[Any, Digest]) -> bool:
+        declared = node.declared
+        return declared in given and given[declared] == self.graph.code(declared)
 
     # -- what came of it
 

@@ -216,6 +216,18 @@ class Node(Generic[P, R]):
         """`module:qualname`, by which another process can find this node."""
         return f"{self.fn.__module__}:{self.fn.__qualname__}"
 
+    @property
+    def declared(self) -> Node[..., Any]:
+        """The node that people declared: this one, unless it was made of another."""
+        return self
+
+    @functools.cached_property
+    def folded(self) -> Node[..., R]:
+        """This node of two parts as a node of a list of parts, merged from the left in one call."""
+        from lineage.fold import Fold
+
+        return Fold(self)
+
     # -- variants
 
     def options(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lineage.codecs.text import load_tree
-from lineage.content.tree import SCALARS, Hole, Tree, digest_tree, fill
+from lineage.content.tree import SCALARS, Hole, Tree, digest_tree, fill, leaves
 from lineage.digest import Digest, digest_of
 from lineage.errors import ObjectMissingError
 from lineage.files import File, Fingerprints
@@ -36,6 +36,7 @@ __all__ = [
     "call_key",
     "calls_behind",
     "merged",
+    "nodes_given",
 ]
 
 UNSEEN, HIT, NEEDED, DONE, FAILED = range(5)
@@ -177,7 +178,7 @@ class Graph:
             if inputs:
                 step.tainted = any(_taints(made_from) for made_from in inputs)
             if self.refresh:
-                step.forced = step.is_call and self._is_refreshed(step.node)
+                step.forced = isinstance(hole, Call) and self._is_refreshed(hole)
             self.order.append(step)
             if isinstance(hole, (File, Pinned)):
                 self._settle_source(step, hole)
@@ -188,10 +189,16 @@ class Graph:
         if not isinstance(hole, Call):
             return 0
         known: int = self.generations.get(base, 0)
-        return known + int(self._is_refreshed(hole._lineage_node))
+        return known + int(self._is_refreshed(hole))
 
-    def _is_refreshed(self, node: Any) -> bool:
-        return bool(self.refresh) and any(getattr(other, "fn", None) is node.fn for other in self.refresh)
+    def _is_refreshed(self, call: Call) -> bool:
+        """Say whether a call is to be made again: one of a node in `refresh`, or a `map` or `reduce` with one."""
+        if not self.refresh:
+            return False
+        nodes = (
+            [call._lineage_node, *nodes_given(call)] if call._lineage_node.kind == "spread" else [call._lineage_node]
+        )
+        return any(other.fn is node.declared.fn for node in nodes for other in self.refresh)
 
     def _settle_source(self, step: Step, hole: File | Pinned) -> None:
         if isinstance(hole, File):
@@ -424,6 +431,17 @@ def merged(reliances: Iterable[tuple[tuple[str, str], ...]]) -> tuple[tuple[str,
         return ()
     found = {pair for reliance in reliances for pair in reliance}
     return tuple(sorted(found))
+
+
+def nodes_given(call: Hole) -> dict[Any, Digest]:
+    """Return the nodes that a call was given as values, and the digests under which they are in its keys."""
+    return {
+        leaf.value: leaf.content
+        for argument in (call._lineage_arguments if isinstance(call, Call) else ())
+        if type(argument) not in SCALARS
+        for leaf in leaves(argument)
+        if leaf.family == "code" and hasattr(leaf.value, "declared")
+    }
 
 
 def calls_behind(steps: Iterable[Step]) -> list[Step]:

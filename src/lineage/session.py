@@ -34,6 +34,7 @@ from lineage.files import Fingerprints
 from lineage.git import GitState
 from lineage.graph import Call, Pinned, result_hint, shown
 from lineage.identity import freezer, identify
+from lineage.limits import default_fanout, fanout
 from lineage.node import Node
 from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, calls_behind, merged
 from lineage.plans import Plan, planned
@@ -64,7 +65,8 @@ class Session:
 
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
     names to executors, `"default"` among them; `verify` says when stored bytes are checked (`always`, `first`,
-    `never`); a store that is not `trusted` reads no pickles; `on_event` is told `(verdict, node name, call text)` of what happens.
+    `never`); a store that is not `trusted` reads no pickles; `max_fanout` (100,000) is how many calls one `map` may make,
+    inside the block and in this session's runs; `on_event` is told `(verdict, node name, call text)` of what happens.
 
     >>> import tempfile
     >>> with Session(tempfile.mkdtemp()) as session:
@@ -83,6 +85,7 @@ class Session:
         verify: Verify = "first",
         trusted: bool = True,
         progress: bool | None = None,
+        max_fanout: int | None = None,
         on_event: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self.root = Path(store) if store is not None else default_store()
@@ -91,11 +94,12 @@ class Session:
         self.branch = branch
         self.user = user or os.environ.get("LINEAGE_USER") or _user()
         self.progress = progress
+        self.max_fanout = max_fanout
         self.on_event = on_event
         self._verify: Verify = verify
         self._trusted = trusted
         self._store: Store | None = None
-        self._tokens: list[Token[Session | None]] = []
+        self._tokens: list[tuple[Token[Session | None], contextlib.ExitStack]] = []
 
     @property
     def store(self) -> Store:
@@ -105,11 +109,15 @@ class Session:
         return self._store
 
     def __enter__(self) -> Session:
-        self._tokens.append(_session.set(self))
+        held = contextlib.ExitStack()
+        held.enter_context(fanout(self.max_fanout))
+        self._tokens.append((_session.set(self), held))
         return self
 
     def __exit__(self, *_: object) -> None:
-        _session.reset(self._tokens.pop())
+        token, held = self._tokens.pop()
+        held.close()
+        _session.reset(token)
         self.close()
 
     def close(self) -> None:
@@ -277,7 +285,8 @@ class Session:
         try:
             self._tell_hits(graph, counts, engine.tell)
             if work:
-                with progress, capture.capturing(), fixed_settings(_packages(graph), _cpus(graph)):
+                settings = fixed_settings(_packages(graph), _cpus(graph))
+                with progress, capture.capturing(), settings, fanout(self.max_fanout):
                     engine.carry_out()
             else:
                 engine.carry_out()
@@ -370,7 +379,8 @@ class Session:
             step for step in origins if not (engine.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
         ]
         if broken:
-            with capture.capturing(), fixed_settings(_packages(engine.graph), _cpus(engine.graph)):
+            settings = fixed_settings(_packages(engine.graph), _cpus(engine.graph))
+            with capture.capturing(), settings, fanout(self.max_fanout):
                 engine.repair(broken)
             self.store.index.flush()
             for step in broken:
@@ -532,4 +542,5 @@ def configure(store: str | os.PathLike[str] | None = None, **options: Any) -> Se
     if _default is not None:
         _default.close()
     _default = Session(store, **options)
+    default_fanout(_default.max_fanout)
     return _default
