@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from lineage.approx import deviation
-from lineage.arguments import described
+from lineage.arguments import described, with_made_of
 from lineage.codecs.freeze import failed_leaf
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import SCALARS, Leaf, Tree, digest_tree, fill, holes, leaves
+from lineage.content.tree import SCALARS, Branch, Hole, Leaf, Tree, digest_tree, fill, holes, leaves
 from lineage.digest import Digest
 from lineage.errors import (
     CorruptObjectError,
@@ -342,6 +342,9 @@ class Engine:
             return
         step.relies_on = self._nodes_below(step, below)
         step.tainted = step.tainted or any(made_from.tainted for made_from in below)
+        self._arguments[id(step)] = with_made_of(
+            self._arguments[id(step)], [made_from.execution for made_from in below], each=_is_list_of_calls(tree)
+        )
         self._take(Outcome(work, Success(load_tree(text), text, digest_tree(full), side)))
 
     def _nodes_below(self, expanded: Step, below: list[Step]) -> tuple[tuple[str, str], ...]:
@@ -565,3 +568,8 @@ class Engine:
                 self._listed.discard(id(found))
                 self.graph.need(found)
                 stack.extend(found.inputs)
+
+
+def _is_list_of_calls(tree: Tree) -> bool:
+    """Say whether a composed result is a list whose items are one call each."""
+    return isinstance(tree, Branch) and tree.kind == "list" and all(isinstance(item, Hole) for item in tree.items)

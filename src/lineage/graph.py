@@ -212,7 +212,7 @@ def shown(lazy: Hole) -> str:
     """Return one line that says which call this is."""
     if isinstance(lazy, Call):
         node = lazy._lineage_node
-        if node.kind == "spread":
+        if hasattr(node, "shown"):
             return str(node.shown(lazy._lineage_arguments))
         parts = [
             f"{name}={brief_tree(argument)}"

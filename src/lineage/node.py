@@ -155,6 +155,14 @@ class Node(Generic[P, R]):
     def __lineage_function__(self) -> Callable[P, R]:
         return self.fn
 
+    @property
+    def __lineage_manner__(self) -> str:
+        """In what way this node is more than its function, for the fingerprints of those who use it; often nothing."""
+        given = self.given
+        manner = {"compare": given.contract, "version": given.version, "every": given.every, "kind": self.kind}
+        usual = {"compare": "exact", "version": None, "every": None, "kind": "plain"}
+        return ", ".join(f"{name} {value}" for name, value in manner.items() if value != usual[name])
+
     def code(self) -> code.CodeFingerprint:
         """Return the fingerprint of the function and of all that it reaches of the project's, as loaded now.
 

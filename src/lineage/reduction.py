@@ -83,11 +83,11 @@ class Merge(NamedTuple):
     fixed: dict[str, Any]
     part_hint: Any
 
-    def caller(self, fixed: dict[str, Any]) -> Callable[[tuple[Tree, ...]], Hole]:
+    def caller(self) -> Callable[[tuple[Tree, ...]], Hole]:
         """Return what makes the call that merges one group."""
         node = self.node if self.takes_list else self.node.folded
         kind = "tuple" if _origin(node.signature.hints[0]) is tuple else "list"
-        others = tuple(freezer.freeze(value) for value in node.signature.bind(None, **fixed)[1:])
+        others = tuple(freezer.freeze(value) for value in node.signature.bind(None, **self.fixed)[1:])
         return lambda group: make_call(node, (Branch(kind, group), *others))
 
 
@@ -108,14 +108,17 @@ def merge_of(merge: Any) -> Merge:
         raise CompositionError(
             f"reduce: {name} is no node, so its calls would run now and not be cached. Declare it with @lineage.node"
         )
+    found = _merge(node, fixed)
+    _check_merge(found)
+    return found
+
+
+def _merge(node: Node[..., Any], fixed: dict[str, Any]) -> Merge:
     takes_list = _takes_list(node, fixed)
     if node.kind == "sink" or (node.kind == "dynamic" and not takes_list):
         raise CompositionError(f"reduce: {node.name} is a {node.kind}, which can't merge; use a plain node")
     first = node.signature.hints[0]
-    part_hint = _item_of(first) if takes_list else first
-    found = Merge(node, takes_list, fixed, part_hint)
-    _check_merge(found)
-    return found
+    return Merge(node, takes_list, fixed, _item_of(first) if takes_list else first)
 
 
 def _takes_list(node: Node[..., Any], fixed: dict[str, Any]) -> bool:
@@ -200,9 +203,9 @@ _MISSING: Any = _Missing()
 
 
 @overload
-def reduce(merge: Callable[[T, T], T], parts: Iterable[T], /, *, initial: T = ...) -> T: ...
-@overload
 def reduce(merge: Callable[[list[T]], T], parts: Iterable[T], /, *, initial: T = ...) -> T: ...
+@overload
+def reduce(merge: Callable[[T, T], T], parts: Iterable[T], /, *, initial: T = ...) -> T: ...
 def reduce(merge: Any, parts: Any, /, *, initial: Any = _MISSING) -> Any:
     """Return all of `parts` merged into one, in their order, with `initial` before them if it is given.
 
@@ -306,31 +309,6 @@ def _check_fixed(merge: Merge) -> None:
 # -- one level
 
 
-def _merge_level(merge: Any, parts: Any, initial: Any, fixed: Any, level: Any) -> Tree:
-    """Merge every group of one level, and what that gives at the next; the levels are what `reduce` is deep."""
-    found = merge_of(merge.value)
-    given = [*initial.parts("initial"), *parts.parts(f"reduce with {found.node.name}")]
-    if not given:
-        raise CompositionError(
-            f"reduce with {found.node.name} has no parts to merge and no initial=, so there is no result"
-        )
-    made = _merged(found, given, fixed.value, level.value)
-    if len(made) == 1:
-        return made[0]
-    nothing = Branch("tuple", ())
-    following = _merging.giving(found.node.signature.returns)
-    return make_call(following, (merge.tree, Branch("list", made), nothing, fixed.tree, level.value + 1))
-
-
-def _merged(merge: Merge, parts: list[Part], fixed: dict[str, Any], level: int) -> tuple[Tree, ...]:
-    """Return what a level's groups come to. A group of one is its part."""
-    call = merge.caller(fixed)
-    trees = tuple(part.tree for part in parts)
-    digests = [part.digest for part in parts] if len(parts) > _MEAN else []
-    cut = groups(digests, level) if digests else iter([slice(0, len(parts))])
-    return tuple(call(trees[group]) if group.stop - group.start > 1 else trees[group.start] for group in cut)
-
-
 class _Merging(Spread):
     """The built-in node of `reduce`."""
 
@@ -340,4 +318,27 @@ class _Merging(Spread):
         return f"reduce({brief_tree(merge)}, {brief_tree(parts)}{first}{f', level {level}' if level else ''})"
 
 
-_merging = _Merging(_merge_level, "reduce")
+@functools.partial(_Merging, name="reduce")
+def _merging(merge: Any, parts: Any, initial: Any, fixed: Any, level: Any) -> Tree:
+    """Merge every group of one level, and what that gives at the next; the levels are what `reduce` is deep."""
+    found = _merge(merge.value, fixed.value)
+    given = [*initial.parts("initial"), *parts.parts(f"reduce with {found.node.name}")]
+    if not given:
+        raise CompositionError(
+            f"reduce with {found.node.name} has no parts to merge and no initial=, so there is no result"
+        )
+    made = _merged(found, given, level.value)
+    if len(made) == 1:
+        return made[0]
+    nothing = Branch("tuple", ())
+    following = _merging.giving(found.node.signature.returns)
+    return make_call(following, (merge.tree, Branch("list", made), nothing, fixed.tree, level.value + 1))
+
+
+def _merged(merge: Merge, parts: list[Part], level: int) -> tuple[Tree, ...]:
+    """Return what a level's groups come to. A group of one is its part."""
+    call = merge.caller()
+    trees = tuple(part.tree for part in parts)
+    digests = [part.digest for part in parts] if len(parts) > _MEAN else []
+    cut = groups(digests, level) if digests else iter([slice(0, len(parts))])
+    return tuple(call(trees[group]) if group.stop - group.start > 1 else trees[group.start] for group in cut)

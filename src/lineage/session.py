@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from lineage import capture
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import Hole, Tree, digest_tree, fill, holes, leaves
+from lineage.content.tree import Branch, Hole, Tree, digest_tree, fill, holes, leaves
 from lineage.datasets import Dataset, record_of
 from lineage.digest import Digest, digest_of
 from lineage.engine import Engine, Replan
@@ -390,14 +390,20 @@ class Session:
     def _handles(self, engine: Engine, trees: list[Tree]) -> list[Dataset[Any]]:
         graph = engine.graph
         self._mend(engine, [step for tree in trees for step in _origins(graph, tree)], read=False)
-        handles = []
-        for tree in trees:
-            filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
-            if isinstance(tree, Hole):
-                handles.append(Dataset[Any](self.store, filled, result_hint(tree), graph.step(tree).execution))
-            else:
-                handles.append(Dataset[Any](self.store, filled, Any, None))
-        return handles
+        return [self._handle(graph, tree) for tree in trees]
+
+    def _handle(self, graph: Graph, tree: Tree) -> Dataset[Any]:
+        if isinstance(tree, Hole):
+            step = graph.step(tree)
+            return Dataset[Any](self.store, graph.tree(step), result_hint(tree), step.execution)
+        filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
+        parts: dict[int | str, Dataset[Any]] | None = None
+        if isinstance(tree, Branch) and tree.kind in ("list", "tuple"):
+            parts = {position: self._handle(graph, item) for position, item in enumerate(tree.items)}
+        elif isinstance(tree, Branch) and tree.kind == "dict":
+            pairs = zip(tree.items[::2], tree.items[1::2], strict=True)
+            parts = {key: self._handle(graph, item) for key, item in pairs if isinstance(key, str)}
+        return Dataset[Any](self.store, filled, Any, None, parts)
 
     # -- names
 

@@ -161,8 +161,18 @@ def composed(call: Call, resolve: Resolve, read: Read) -> Tree:
                     f"{leaf.kind[5:].rpartition(':')[2]}, or something that it reaches, changed after `{node.name}` "
                     "with it was composed; compose it again"
                 )
-    made: Tree = node.fn(*(Part(argument, resolve, read) for argument in call._lineage_arguments))
-    return made
+    parts = [Part(argument, resolve, read) for argument in call._lineage_arguments]
+    if isinstance(node, Spread):
+        return cast(Tree, node.fn(*parts))
+    return freezer.freeze(node.fn(*map(_value_of, parts)))
+
+
+def _value_of(part: Part) -> Any:
+    """Return what a built-in node gets that takes plain values: a call of a list as the list of its items."""
+    known = part.known if isinstance(part.tree, Lazy) else None
+    if isinstance(known, Branch) and known.kind in ("list", "tuple"):
+        return [item.value for item in part.parts("a call")]
+    return part.value
 
 
 # -- sequences, when a graph is composed
