@@ -45,7 +45,7 @@ def groups(digests: Sequence[Digest], level: int) -> Iterator[slice]:
 
     >>> digests = [digest_of("part", bytes([n])) for n in range(20)]
     >>> [group.stop - group.start for group in groups(digests, 0)]
-    [4, 7, 2, 5, 2]
+    [3, 12, 3, 2]
     >>> [group.stop - group.start for group in groups(digests[:1] * 20, 0)]
     [8, 8, 4]
     """
