@@ -287,8 +287,9 @@ class Engine:
     def _spread(self, call: Call) -> tuple[Tree, SideData] | Failure:
         """Let a built-in node compose, now that what it is given is known: items stay lazy, no data are read."""
         side = SideData(executor="driver")
+        planned = self.graph.code(call._lineage_node)
         try:
-            return composed(call, lambda hole: self.graph.tree(self.graph.step(hole)), self.store.read), side
+            return composed(call, planned, lambda hole: self.graph.tree(self.graph.step(hole)), self.store.read), side
         except Exception as error:
             damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
             return Failure(error, "".join(traceback.format_exception(error)), side, damaged)
@@ -368,7 +369,7 @@ class Engine:
         return merged(found)
 
     def _reliance(self, node: Any) -> tuple[str, str]:
-        return (node.reference, self.graph.code(node).hex())
+        return (node.declared.reference, self.graph.code(node.declared).hex())
 
     def _is_given(self, node: Any, given: dict[Any, Digest]) -> bool:
         declared = node.declared

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lineage.node import Node
 
 __all__ = [
+    "LATE",
     "Attempt",
     "Call",
     "Item",
@@ -36,6 +37,10 @@ __all__ = [
     "shown",
     "type_name",
 ]
+
+
+LATE = "code:late"
+"""The kind of a function among the arguments of a call whose node has it in its code already."""
 
 
 class Lazy(Hole):

@@ -18,7 +18,7 @@ from lineage.graph import Item, Lazy, brief_tree, result_hint
 from lineage.identity import freezer
 from lineage.limits import check_fanout
 from lineage.signatures import item_hint, known_length
-from lineage.spread import listed, spread
+from lineage.spread import Spread, late, listed, spread
 
 __all__ = ["flatten", "map", "starmap", "zip"]
 
@@ -53,7 +53,7 @@ def map(fn: Callable[Concatenate[A, P], B], xs: Iterable[A], /, *args: P.args, *
         return [_composed(fn, fn(item, *args, **fixed)) for item in items]
     item: Any = _sample(items)
     made = None if item is None else _composed(fn, fn(item, *args, **fixed))
-    return cast("list[B]", _map.giving(_list_of(made))(fn, items, args, fixed))
+    return cast("list[B]", _spread_call(_map, fn, made, items, args, fixed))
 
 
 @overload
@@ -98,7 +98,7 @@ def starmap(fn: Callable[..., Any], xs: Any, /, *args: Any, **fixed: Any) -> Any
     row: Any = _sample(rows) if isinstance(rows, Lazy) else None
     is_known = row is not None and known_length(result_hint(row)) is not None
     made = _composed(fn, fn(*row, *args, **fixed)) if is_known else None
-    return _starmap.giving(_list_of(made))(fn, rows, args, fixed)
+    return _spread_call(_starmap, fn, made, rows, args, fixed)
 
 
 @overload
@@ -185,6 +185,15 @@ def _sample(xs: Lazy) -> Item | None:
     return Item(xs, 0, hint) if known and hint is not Any else None
 
 
+def _spread_call(spreading: Spread, fn: Any, made: Any, items: Any, args: Any, fixed: Any) -> Any:
+    """Return the call that composes later. What a partial fixes are arguments like others; they may be calls."""
+    before: tuple[Any, ...] = ()
+    while isinstance(fn, functools.partial):
+        before, fixed = (*fn.args, *before), {**fn.keywords, **fixed}
+        fn = fn.func
+    return spreading.giving(_list_of(made), fn)(late(fn), items, before, args, fixed)
+
+
 def _list_of(made: Any) -> Any:
     return types.GenericAlias(list, (result_hint(made) if isinstance(made, Lazy) else Any,))
 
@@ -197,20 +206,19 @@ def _item_hint(items: Any) -> Any:
 
 
 @spread("map")
-def _map(fn: Any, items: Any, args: Any, fixed: Any) -> Tree:
-    made, more, same = fn.value, args.value, fixed.value
-    return freezer.freeze(
-        [_composed(made, made(item.value, *more, **same)) for item in items.parts(_what("map", made))]
-    )
+def _map(fn: Any, items: Any, before: Any, args: Any, fixed: Any) -> Tree:
+    same = functools.partial(fn.value, *before.value)
+    after, named = args.value, fixed.value
+    found = items.parts(_what("map", fn.value))
+    return freezer.freeze([_composed(fn.value, same(item.value, *after, **named)) for item in found])
 
 
 @spread("starmap")
-def _starmap(fn: Any, rows: Any, args: Any, fixed: Any) -> Tree:
-    made, more, same = fn.value, args.value, fixed.value
-    what = _what("starmap", made)
-    return freezer.freeze(
-        [_composed(made, made(*(item.value for item in row.parts(what)), *more, **same)) for row in rows.parts(what)]
-    )
+def _starmap(fn: Any, rows: Any, before: Any, args: Any, fixed: Any) -> Tree:
+    same, what = functools.partial(fn.value, *before.value), _what("starmap", fn.value)
+    after, named = args.value, fixed.value
+    found = [[item.value for item in row.parts(what)] for row in rows.parts(what)]
+    return freezer.freeze([_composed(fn.value, same(*row, *after, **named)) for row in found])
 
 
 @spread("flatten")

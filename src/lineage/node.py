@@ -59,12 +59,7 @@ class Node(Generic[P, R]):
         Raises:
             WiringError: an argument is missing, unknown, or not of its parameter's type.
         """
-        running = inside.get()
-        if running is not None and not running.composes:
-            raise LazyValueError(
-                f"{self.name} was called inside the node {running.node}, where calls can't run. "
-                f"Use {self.name}.fn(...) for the plain function, or declare {running.node} with @lineage.dynamic"
-            )
+        self.check_place()
         try:
             values = self.signature.bind(*args, **kwargs)
         except TypeError:
@@ -81,6 +76,15 @@ class Node(Generic[P, R]):
         else:
             return cast(R, make_call(self, values, inputs))
         return cast(R, make_call(self, self._admit(values)))
+
+    def check_place(self) -> None:
+        """Refuse to make a call where it can't run: inside a node that is running, unless that node composes."""
+        running = inside.get()
+        if running is not None and not running.composes:
+            raise LazyValueError(
+                f"{self.name} was called inside the node {running.node}, where calls can't run. "
+                f"Use {self.name}.fn(...) for the plain function, or declare {running.node} with @lineage.dynamic"
+            )
 
     # -- arguments
 

@@ -19,7 +19,7 @@ from lineage.content.tree import SCALARS, Hole, Tree, digest_tree, fill, leaves
 from lineage.digest import Digest, digest_of
 from lineage.errors import ObjectMissingError
 from lineage.files import File, Fingerprints
-from lineage.graph import Attempt, Call, Item, Pinned, View, inputs_of, shown
+from lineage.graph import LATE, Attempt, Call, Item, Pinned, View, inputs_of, shown
 from lineage.records import Record
 from lineage.storage.base import Recipe
 from lineage.structure import as_view, ok_tree, pick
@@ -436,7 +436,7 @@ def merged(reliances: Iterable[tuple[tuple[str, str], ...]]) -> tuple[tuple[str,
 def nodes_given(call: Hole) -> dict[Any, Digest]:
     """Return the nodes that a call was given as values, and the digests under which they are in its keys."""
     return {
-        leaf.value: leaf.content
+        leaf.value: leaf.value.code_digest() if leaf.kind == LATE else leaf.content
         for argument in (call._lineage_arguments if isinstance(call, Call) else ())
         if type(argument) not in SCALARS
         for leaf in leaves(argument)

@@ -23,7 +23,7 @@ from lineage.graph import Lazy, brief_tree, make_call, result_hint, shown, type_
 from lineage.identity import freezer
 from lineage.node import Node
 from lineage.signatures import item_hint, split_annotated
-from lineage.spread import Part, Spread, listed
+from lineage.spread import Part, Spread, late, listed
 from lineage.wiring import brief, check_value, misfit, misfit_inside
 
 __all__ = ["Merge", "groups", "merge_of", "reduce"]
@@ -240,7 +240,8 @@ def reduce(merge: Any, parts: Any, /, *, initial: Any = _MISSING) -> Any:
         _check_parts(found, given, "part")
     _check_parts(found, list(first), "initial")
     _check_fixed(found)
-    return _merging.giving(found.node.signature.returns)(found.node, given, first, found.fixed, 0)
+    merging = _merging.giving(found.node.signature.returns, found.node)
+    return merging(late(found.node), given, first, found.fixed, 0)
 
 
 def _check_lazy_parts(merge: Merge, parts: Lazy) -> None:
@@ -331,7 +332,7 @@ def _merging(merge: Any, parts: Any, initial: Any, fixed: Any, level: Any) -> Tr
     if len(made) == 1:
         return made[0]
     nothing = Branch("tuple", ())
-    following = _merging.giving(found.node.signature.returns)
+    following = _merging.giving(found.node.signature.returns, found.node)
     return make_call(following, (merge.tree, Branch("list", made), nothing, fixed.tree, level.value + 1))
 
 

@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 from lineage.codecs.thaw import Thawer
-from lineage.content.tree import Branch, Hole, Leaf, Tree, digest_tree, fill, leaves
+from lineage.content.tree import Branch, Hole, Leaf, Tree, digest_tree, fill
 from lineage.digest import Digest, digest_of
 from lineage.errors import CompositionError, MutationError, ObjectMissingError
-from lineage.graph import Call, Item, Lazy, brief_tree, result_hint, shown, type_name
+from lineage.graph import LATE, Call, Item, Lazy, brief_tree, make_call, result_hint, shown, type_name
 from lineage.identity import freezer, identify
 from lineage.limits import check_fanout, taken
 from lineage.node import Node
 from lineage.options import Options
 from lineage.signatures import is_mapping, item_hint, known_length, split_annotated
 
-__all__ = ["Part", "Spread", "composed", "listed", "spread"]
+__all__ = ["Part", "Spread", "composed", "late", "listed", "spread"]
 
 
 Resolve = Callable[[Hole], Tree]
@@ -32,27 +32,51 @@ Read = Callable[[Leaf], Any]
 class Spread(Node[..., Any]):
     """A built-in node whose function receives each of its arguments as a `Part` and returns a tree of calls.
 
-    What it gives is what its calls give, which are checked at their own doors: so it is known by its name and version.
+    It is known by its name and version, and by the functions that it composes with. What it gives is what its calls
+    give, which are checked at their own doors.
     """
 
     def __init__(self, fn: Callable[..., Tree], name: str, version: str = "1") -> None:
         super().__init__(fn, Options(version=version), "spread", name)
         self._built_in = digest_of("node", b"built in", self.reference.encode(), version.encode())
+        self._base = self
+        self._uses: tuple[Any, ...] = ()
+
+    def __call__(self, *values: Any) -> Any:
+        """Return the call of this node. A function in it, marked by `late`, is what it is when the graph is planned."""
+        self.check_place()
+        return make_call(self, tuple(value if type(value) is Leaf else freezer.freeze(value) for value in values))
+
+    @property
+    def declared(self) -> Node[..., Any]:
+        return self._base
 
     def code_digest(self) -> Digest:
-        return self._built_in
+        if not self._uses:
+            return self._built_in
+        return digest_of("node", self._built_in, *(digest_tree(freezer.freeze(fn)) for fn in self._uses))
 
     def shown(self, arguments: Sequence[Tree]) -> str:
         """Return one line that says which call this is."""
         return f"{self.name}({', '.join(brief_tree(argument) for argument in arguments if not _is_empty(argument))})"
 
-    def giving(self, hint: Any) -> Spread:
-        """Return this node with calls that are known to give a `hint`."""
+    def giving(self, hint: Any, *uses: Any) -> Spread:
+        """Return this node with calls that are known to give a `hint`, and that compose with functions.
+
+        Raises:
+            UnstableIdentityError: one of the functions has no stable identity.
+        """
         twin = copy.copy(self)
         twin.signature = copy.copy(self.signature)
         twin.signature.returns = hint
-        twin._known = [set() for _ in self._known]
+        twin._uses = uses
+        twin.code_digest()
         return twin
+
+
+def late(fn: Any) -> Leaf:
+    """Return a function as an argument of a built-in node that uses it: the node's code says what it does."""
+    return Leaf(LATE, digest_of("late"), value=fn)
 
 
 def _is_empty(tree: Tree) -> bool:
@@ -145,22 +169,18 @@ class Part:
 _SEQUENCES = frozenset({"list", "tuple", "namedtuple", "range", "deque", "set", "frozenset"})
 
 
-def composed(call: Call, resolve: Resolve, read: Read) -> Tree:
+def composed(call: Call, planned: Digest, resolve: Resolve, read: Read) -> Tree:
     """Return the tree of what the built-in node of `call` composes.
 
-    `resolve` gives the trees of the call's inputs, `read` the values of stored leaves.
+    `planned` is the node's code in the plan, `resolve` gives the trees of the call's inputs, `read` the values of stored
+    leaves.
 
     Raises:
-        MutationError: a function that it composes with has changed since `call` was made.
+        MutationError: a function that it composes with has changed since.
     """
     node = call._lineage_node
-    for argument in call._lineage_arguments:
-        for leaf in leaves(argument):
-            if leaf.family == "code" and leaf.value is not None and identify(leaf.value) != leaf.content:
-                raise MutationError(
-                    f"{leaf.kind[5:].rpartition(':')[2]}, or something that it reaches, changed after `{node.name}` "
-                    "with it was composed; compose it again"
-                )
+    if node.code_digest() != planned:
+        raise MutationError(f"a function that {shown(call)} composes with changed while the graph was carried out")
     parts = [Part(argument, resolve, read) for argument in call._lineage_arguments]
     if isinstance(node, Spread):
         return cast(Tree, node.fn(*parts))
