@@ -522,8 +522,10 @@ class Engine:
 
     def _retry_inputs(self, step: Step, work: Work) -> bool:
         """Execute again the calls that made the damaged inputs of `step`; say whether there is hope."""
-        broken = [origin for origin in calls_behind(step.inputs) if not origin.repaired and not self.is_whole(origin)]
-        if not broken:
+        origins = calls_behind(step.inputs)
+        broken = [origin for origin in origins if not origin.repaired and not self.is_whole(origin)]
+        is_awaited = any(origin.repaired and origin.state == NEEDED for origin in origins)
+        if not broken and not is_awaited:  # another consumer of them may have asked for the repair already
             return False
         waiting = self._flying.pop(work.key, [step])
         for origin in broken:
