@@ -104,6 +104,13 @@ def test_few_different_parts_end_in_few_levels(names: list[int]) -> None:
         assert len(calls) <= 3 * levels
 
 
+@pytest.mark.parametrize("name", range(20))
+def test_equal_parts_make_a_call_or_two_a_level(name: int) -> None:
+    calls, levels = merged_by([leaf(name)] * N)
+    assert levels <= 5
+    assert len(calls) <= 8
+
+
 @given(st.lists(st.binary(min_size=32, max_size=32), max_size=200), st.integers(0, 5))
 def test_groups_are_the_parts_in_order(digests: list[bytes], level: int) -> None:
     cut = list(groups([Digest(digest) for digest in digests], level))

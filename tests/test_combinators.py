@@ -550,6 +550,18 @@ def test_one_country_of_two_hundred_fails_and_is_executed_again_alone(
     assert log.names().count("hit train") == 199
 
 
+def test_outcomes_of_a_map_over_a_call_are_tried_again(session: ln.Session, log: EventLog) -> None:
+    @ln.node
+    def floats() -> list[float]:
+        return [1.0, 0.0]
+
+    for _ in range(2):
+        outcomes = ln.compute(ln.map(ln.attempt(invert), floats()))
+        assert [type(outcome) for outcome in outcomes] == [ln.Ok, ln.Failed]
+    assert log.names().count("failed invert") == 2
+    assert log.names().count("executed invert") == 1
+
+
 # -- handles of many
 
 

@@ -112,6 +112,11 @@ def test_one_part_is_checked_like_any_other() -> None:
         ln.reduce(add, [word(1)])  # type: ignore[arg-type]
 
 
+def test_initial_is_checked_like_a_part() -> None:
+    with pytest.raises(WiringError, match=r"join merges str, and initial is 3 \(int\)"):
+        ln.reduce(join, ["a"], initial=3)  # type: ignore[arg-type]
+
+
 def test_fixed_arguments_come_as_a_partial(session: ln.Session) -> None:
     parts = ["a", "b", "c"]
     assert ln.compute(ln.reduce(functools.partial(join_by, mark="+"), parts)) == "a+b+c"
@@ -437,6 +442,15 @@ def test_an_edit_of_what_the_merge_reaches_executes_it(
     log.clear()
     assert ln.compute(ln.reduce(add_scaled, [1, 2])) == 3
     assert ln.compute(total(3)) == 3
+
+
+def test_a_dynamic_node_that_vouches_for_its_code_relies_on_the_merge_below_it(
+    session: ln.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vouched = total.options(version="1")
+    assert ln.compute(vouched(3)) == 3
+    monkeypatch.setitem(globals(), "_scale", 10)
+    assert ln.compute(vouched(3)) == 120
 
 
 def test_a_merge_that_changed_after_it_was_composed_is_not_recorded_under_what_it_was(

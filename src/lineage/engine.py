@@ -55,6 +55,9 @@ Event = Callable[[str, Step], None]
 
 _BATCH = 500
 
+_NEVER = (("a caught failure", "is tried again"),)
+"""What the record of an expansion over caught failures relies on: no node has that name, so it never holds."""
+
 
 class Replan(Exception):
     """A call that had to be executed again gave something else: what was planned no longer holds."""
@@ -235,6 +238,7 @@ class Engine:
                 self._flying[key].append(step)  # the same call is on its way already
             else:
                 self._flying[key] = [step]
+                step.stale = record is not None  # what is recorded no longer holds, and gives way to what comes
                 self._start(step, key)
 
     def _adopt(self, step: Step, record: Record, verdict: str) -> None:
@@ -342,11 +346,27 @@ class Engine:
             self._flown(work.key, step, error)
             return
         step.relies_on = self._nodes_below(step, below)
-        step.tainted = step.tainted or any(made_from.tainted for made_from in below)
         self._arguments[id(step)] = with_made_of(
             self._arguments[id(step)], [made_from.execution for made_from in below], each=_is_list_of_calls(tree)
         )
-        self._take(Outcome(work, Success(load_tree(text), text, digest_tree(full), side)))
+        done = Outcome(work, Success(load_tree(text), text, digest_tree(full), side))
+        if any(made_from.tainted for made_from in below):
+            self._take_tainted(step, done)
+        else:
+            self._take(done)
+
+    def _take_tainted(self, step: Step, outcome: Outcome) -> None:
+        """Take an expansion over caught failures. Its own key does not say that there were any, as those of its consumers
+        do, so its record is no answer for the next run.
+        """
+        waiting = self._flying.get(outcome.work.key, [step])
+        relies = merged([step.relies_on, *(made_from.relies_on for made_from in step.inputs)])
+        step.relies_on = _NEVER
+        for same in waiting:
+            same.tainted = True
+        self._take(outcome)
+        for same in waiting:
+            same.relies_on = relies
 
     def _nodes_below(self, expanded: Step, below: list[Step]) -> tuple[tuple[str, str], ...]:
         """Return every node that an expansion made calls of, with its code, and what those rely on in turn.
@@ -419,7 +439,7 @@ class Engine:
         relies = merged([step.relies_on, *(made_from.relies_on for made_from in step.inputs)])
         execution = self._execution(step, work, success.side, result=digest, value=text, note=note, relies_on=relies)
         old = step.record
-        record = self.index.record(execution, step.recipe, self.run, replace=step.forced or step.repaired)
+        record = self.index.record(execution, step.recipe, self.run, replace=step.forced or step.repaired or step.stale)
         if place is not None:
             self.index.note_anchor(place, record.execution)
         if old is not None and step.repaired and old.result != record.result:

@@ -66,6 +66,7 @@ class Step:
         "record",
         "relies_on",
         "repaired",
+        "stale",
         "state",
         "tainted",
         "tree",
@@ -91,6 +92,7 @@ class Step:
         self.forced = False
         self.repaired = False
         self.outdated = False
+        self.stale = False
         self.blocked = 0
         self.consumers: list[Step] = []
         self.expansion: Any = None
