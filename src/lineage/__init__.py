@@ -14,15 +14,17 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
-from lineage.combinators import attempt, flatten, map, ref, scan, starmap, view
+from lineage.combinators import attempt, ref, scan, view
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
 from lineage.executors.serial import Serial
 from lineage.files import Directory, File, files
+from lineage.mapping import flatten, map, starmap, zip
 from lineage.node import Node, dynamic, node, sink
 from lineage.options import Approx, Resources, Retry
 from lineage.outcomes import Failed, Ok
 from lineage.plans import Plan
+from lineage.reduction import reduce
 from lineage.running import current, scratch, span
 from lineage.schema import Schema
 from lineage.session import Session, configure
@@ -58,6 +60,7 @@ __all__ = [
     "materialize",
     "node",
     "plan",
+    "reduce",
     "ref",
     "register",
     "scan",
@@ -68,4 +71,5 @@ __all__ = [
     "starmap",
     "tag",
     "view",
+    "zip",
 ]

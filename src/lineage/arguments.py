@@ -9,11 +9,12 @@ from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from lineage.content.tree import Leaf, Tree, holes
+from lineage.datasets import MADE_OF
 from lineage.digest import Digest
 from lineage.graph import Call
 from lineage.planning import Graph
 
-__all__ = ["described"]
+__all__ = ["described", "with_made_of"]
 
 _encode = json.JSONEncoder().encode
 _TEXT: dict[type, Callable[[Any], str]] = {
@@ -41,6 +42,17 @@ def described(graph: Graph, call: Call, digests: list[Digest]) -> str:
         text = _origin(graph, argument, digest) if write is None else write(argument)
         parts.append(f'"{name}": {text}')
     return "{" + ", ".join(parts) + "}"
+
+
+def with_made_of(arguments: str, executions: list[int | None], *, each: bool) -> str:
+    """Return recorded arguments with the executions behind the result of a call that composed.
+
+    They are `each` of its items in order, or `from` them it is made in some other way.
+    """
+    if not executions or None in executions:
+        return arguments
+    text = f'"{MADE_OF}": {{"{"each" if each else "from"}": {_encode(executions)}}}'
+    return arguments[:-1] + (", " if arguments != "{}" else "") + text + "}"
 
 
 def _origin(graph: Graph, argument: Tree, digest: Digest) -> str:

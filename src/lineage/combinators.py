@@ -1,16 +1,15 @@
-"""Calls made of calls: over lists, of tables, of outcomes."""
+"""Calls made of calls: of tables, of outcomes, of what is recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
 
 from lineage.errors import CompositionError, WiringError
 from lineage.graph import Attempt, Lazy, Pinned, View, shown, type_name
 from lineage.graph import result_hint as hint_of
 from lineage.identity import freezer
-from lineage.node import Kind, Node
-from lineage.options import Options
+from lineage.node import Node
 from lineage.outcomes import Failed, Ok
 
 if TYPE_CHECKING:
@@ -18,99 +17,10 @@ if TYPE_CHECKING:
 
     from lineage.datasets import Dataset
 
-__all__ = ["ArrowTable", "attempt", "flatten", "map", "ref", "scan", "starmap", "view"]
+__all__ = ["ArrowTable", "attempt", "ref", "scan", "view"]
 
-A = TypeVar("A")
-B = TypeVar("B")
 P = ParamSpec("P")
 T = TypeVar("T")
-
-_python_map = map
-
-
-def map(fn: Callable[Concatenate[A, P], B], xs: Iterable[A], /, *args: P.args, **fixed: P.kwargs) -> list[B]:
-    """Return one call of `fn` per item of `xs`, in the order of `xs`; other arguments are the same for all.
-
-    `fn` is a node, a function that composes nodes, or a `functools.partial` of one. `xs` may be a call whose length is
-    known only when it has run.
-
-    >>> from lineage import node
-    >>> @node
-    ... def double(x: int) -> int:
-    ...     return 2 * x
-    >>> map(double, [1, 2])
-    [<double(x=1) -> int, not computed>, <double(x=2) -> int, not computed>]
-
-    Raises:
-        CompositionError: `fn` returns plain values: it is not a node.
-    """
-    if isinstance(xs, Lazy):
-        return cast("list[B]", _spread_map(fn, xs, args, fixed))
-    return _mapped(fn, list(xs), args, fixed)
-
-
-def _mapped(fn: Any, items: Any, args: Any, fixed: Any) -> list[Any]:
-    return [_composed(fn, fn(item, *args, **fixed)) for item in items]
-
-
-def starmap(fn: Callable[..., B], xs: Iterable[Iterable[Any]], /, **fixed: Any) -> list[B]:
-    """Return one call of `fn` per tuple of arguments in `xs`.
-
-    >>> from lineage import node
-    >>> @node
-    ... def add(x: int, y: int) -> int:
-    ...     return x + y
-    >>> starmap(add, [(1, 2)])
-    [<add(x=1, y=2) -> int, not computed>]
-    """
-    if isinstance(xs, Lazy):
-        raise CompositionError("starmap needs a list of tuples that is known; for a call use lineage.map with a lambda")
-    return [_composed(fn, fn(*items, **fixed)) for items in xs]
-
-
-def _composed(fn: Any, made: Any) -> Any:
-    if isinstance(made, Lazy) or isinstance(freezer.freeze(made), Lazy) or _has_calls(made):
-        return made
-    name = getattr(fn, "__qualname__", repr(fn))
-    raise CompositionError(
-        f"{name} returned {made!r:.60}, a plain value, so it would run now and not be cached. "
-        "Declare it with @lineage.node, or let it call one"
-    )
-
-
-def _has_calls(made: Any) -> bool:
-    from lineage.content.tree import holes
-
-    return next(holes(freezer.freeze(made)), None) is not None
-
-
-def _built_in(kind: Kind, name: str) -> Callable[[Callable[..., Any]], Any]:
-    """Make a node of one of our own functions, findable under the function's name."""
-    return lambda fn: Node(fn, Options(version="1"), kind, name)
-
-
-@_built_in("spread", "map")
-def _spread_map(fn: Any, items: Any, args: Any, fixed: Any) -> Any:
-    return _mapped(fn, items, args, fixed)
-
-
-def flatten(xs: Iterable[Iterable[A]]) -> list[A]:
-    """Return the items of the lists in `xs`, one after another.
-
-    >>> flatten([[1, 2], [3]])
-    [1, 2, 3]
-    """
-    if isinstance(xs, Lazy):
-        return cast("list[A]", _flat(xs))
-    lists = list(xs)
-    if any(isinstance(items, Lazy) for items in lists):
-        return cast("list[A]", _flat(lists))
-    return [item for items in lists for item in items]
-
-
-@_built_in("plain", "flatten")
-def _flat(lists: list[Any]) -> list[Any]:
-    return [item for items in lists for item in items]
 
 
 @overload  # a result that can be called is taken for a node: give `attempt` the node instead

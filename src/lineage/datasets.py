@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Generic, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar, overload
 
 from attrs import field, frozen
 
@@ -11,15 +12,21 @@ from lineage.codecs.text import dump_tree
 from lineage.codecs.thaw import Thawer
 from lineage.content.tree import Branch, Leaf, Tree, digest_tree, leaves
 from lineage.digest import Digest, short
-from lineage.errors import CompositionError
+from lineage.errors import CompositionError, NotFoundError
 from lineage.graph import type_name
 from lineage.identity import identify
 from lineage.records import Record
+from lineage.signatures import item_hint
 from lineage.storage.store import Store
+from lineage.structure import pick
 
-__all__ = ["Dataset", "Origin", "record_of"]
+__all__ = ["MADE_OF", "Dataset", "Origin", "record_of"]
 
-T = TypeVar("T")
+MADE_OF = "made of"
+"""Among the recorded arguments of a call that composed: the executions behind its result. No parameter is named so."""
+
+T = TypeVar("T", covariant=True)
+X = TypeVar("X")
 
 
 @frozen
@@ -49,14 +56,24 @@ class Dataset(Generic[T]):
     """An immutable, content-hashed result.
 
     `digest` says what it is; two datasets with one digest are equal. `origin` says how it came to be (None for a
-    collection of datasets).
+    collection of datasets). That of a list, a tuple, a dict or a record is a collection of handles too: `len(parts)`,
+    `parts[3]`, `for part in parts` load nothing, and each part has its own digest and origin.
     """
 
-    def __init__(self, store: Store, tree: Tree, hint: Any, execution: int | None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        tree: Tree,
+        hint: Any,
+        execution: int | None,
+        parts: Mapping[int | str, Dataset[Any]] | None = None,
+    ) -> None:
         self._store = store
         self._tree = tree
         self._hint = hint
         self._execution = execution
+        self._parts = parts
+        self._made_of: list[int] | None = None
 
     @property
     def value(self) -> T:
@@ -106,11 +123,74 @@ class Dataset(Generic[T]):
             return None
         row = self._store.index.execution(self._execution)
         return Origin(
-            node=row["node_name"], arguments=json.loads(row["arguments"]), execution=row["id"], run=row["run"],
+            node=row["node_name"], arguments=_given(row["arguments"]), execution=row["id"], run=row["run"],
             started=row["started"], wall=row["wall"], cpu=row["cpu"], memory=row["memory"], host=row["host"],
             executor=row["executor"], log=row["log"], code=row["code_digest"].hex(), note=row["note"],
             spans=[tuple(span) for span in json.loads(row["spans"] or "[]")],
         )  # fmt: skip
+
+    # -- a collection of datasets
+
+    def __len__(self) -> int:
+        """Return how many items a list, a tuple or a dict has.
+
+        Raises:
+            CompositionError: the dataset is nothing of the kind.
+        """
+        return len(self._keys())
+
+    def __bool__(self) -> bool:
+        return True
+
+    @overload
+    def __getitem__(self: Dataset[Sequence[X]], key: int) -> Dataset[X]: ...
+    @overload
+    def __getitem__(self: Dataset[Mapping[str, X]], key: str) -> Dataset[X]: ...
+    def __getitem__(self, key: Any) -> Any:
+        """Return the handle of one item of a list, a tuple or a dict.
+
+        Raises:
+            LookupError: there is no such item.
+        """
+        keys = self._keys()
+        if isinstance(keys, range) and isinstance(key, int):
+            position = key + len(keys) if key < 0 else key
+            if position not in keys:
+                raise NotFoundError(f"the dataset has {len(keys)} items, and none at {key}")
+            return self._part(position)
+        if key not in keys:
+            raise NotFoundError(f"the dataset has no item {key!r}; it has {', '.join(map(repr, keys))}"[:200])
+        return self._part(key)
+
+    def __iter__(self: Dataset[Iterable[X]]) -> Iterator[Dataset[X]]:
+        """Yield the handles of the items of a list or a tuple; a dict is gone through by its keys: take `ds[key]`."""
+        keys = self._keys()
+        if not isinstance(keys, range):
+            raise CompositionError(f"a dataset of a {self.type} has its items by key: ds[{next(iter(keys), 'key')!r}]")
+        return iter([self._part(position) for position in keys])
+
+    def _keys(self) -> Sequence[Any]:
+        tree = self._tree
+        if isinstance(tree, Branch) and tree.kind in ("list", "tuple", "namedtuple"):
+            return range(len(tree.items))
+        if isinstance(tree, Branch) and tree.kind in ("dict", "OrderedDict"):
+            return [key for key in tree.items[::2] if isinstance(key, str)]
+        raise CompositionError(f"a dataset of a {self.type} is one value, no collection; its value is ds.value")
+
+    def _part(self, key: int | str) -> Dataset[Any]:
+        if self._parts is not None:
+            return self._parts[key]
+        _, hint = item_hint(self._hint, key)
+        return Dataset(self._store, pick(self._tree, key), hint, self._execution_of(key))
+
+    def _execution_of(self, key: int | str) -> int | None:
+        """Return what made an item: the call of its own that a `map` made for it, or else what made the whole."""
+        if self._execution is None or not isinstance(key, int):
+            return self._execution
+        if self._made_of is None:
+            arguments = json.loads(self._store.index.execution(self._execution)["arguments"])
+            self._made_of = arguments.get(MADE_OF, {}).get("each", [])
+        return self._made_of[key] if key < len(self._made_of) else self._execution
 
     def _info(self) -> dict[str, Any]:
         tree = self._tree
@@ -141,6 +221,10 @@ def record_of(handle: Dataset[Any]) -> Record:
     execution = handle._store.index.execution(handle._execution)
     text = handle._store.spill(dump_tree(handle._tree))
     return Record(handle._execution, execution["call_key"], handle.digest, text)
+
+
+def _given(text: str) -> dict[str, Any]:
+    return {name: argument for name, argument in json.loads(text).items() if name != MADE_OF}
 
 
 def _size(count: int) -> str:

@@ -9,23 +9,43 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from lineage.approx import deviation
-from lineage.arguments import described
+from lineage.arguments import described, with_made_of
 from lineage.codecs.freeze import failed_leaf
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.content.tree import SCALARS, Branch, Hole, Leaf, Tree, digest_tree, fill, holes, leaves
 from lineage.digest import Digest
-from lineage.errors import InputChangedError, LineageError, MutationError, NodeError
+from lineage.errors import (
+    CorruptObjectError,
+    InputChangedError,
+    LineageError,
+    MutationError,
+    NodeError,
+    ObjectMissingError,
+)
 from lineage.executors.base import Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
 from lineage.failures import explained
-from lineage.graph import Attempt, Call, Item, Lazy, View, shown
+from lineage.graph import Attempt, Call, Item, View, shown
 from lineage.identity import freezer, identify
 from lineage.options import Approx
 from lineage.outcomes import Failed
 from lineage.places import place_key
-from lineage.planning import DONE, FAILED, HIT, NEEDED, Graph, Step, argument_digests, call_key, calls_behind, merged
+from lineage.planning import (
+    DONE,
+    FAILED,
+    HIT,
+    NEEDED,
+    Graph,
+    Step,
+    argument_digests,
+    call_key,
+    calls_behind,
+    merged,
+    nodes_given,
+)
 from lineage.records import Execution, Record, SideData
+from lineage.spread import composed
 from lineage.storage.store import Store
 
 __all__ = ["Engine", "Event", "Replan"]
@@ -34,6 +54,9 @@ Event = Callable[[str, Step], None]
 """Told what happens: `running`, or a verdict (`hit`, `cutoff`, `executed`, `failed`, `blocked`), and the step."""
 
 _BATCH = 500
+
+_NEVER = (("a caught failure", "is tried again"),)
+"""What the record of an expansion over caught failures relies on: no node has that name, so it never holds."""
 
 
 class Replan(Exception):
@@ -215,6 +238,7 @@ class Engine:
                 self._flying[key].append(step)  # the same call is on its way already
             else:
                 self._flying[key] = [step]
+                step.stale = record is not None  # what is recorded no longer holds, and gives way to what comes
                 self._start(step, key)
 
     def _adopt(self, step: Step, record: Record, verdict: str) -> None:
@@ -265,19 +289,14 @@ class Engine:
     # -- dynamic nodes
 
     def _spread(self, call: Call) -> tuple[Tree, SideData] | Failure:
-        """Compose over a list whose length has just become known: its items stay lazy, nothing is read."""
-        thawer = Thawer(self.store.read, identify)
-        values: list[Any] = []
-        for argument in call._lineage_arguments:
-            tree = self.graph.tree(self.graph.step(argument)) if isinstance(argument, Hole) else None
-            if isinstance(argument, Lazy) and isinstance(tree, Branch) and tree.kind in ("list", "tuple"):
-                values.append([argument[position] for position in range(len(tree.items))])  # type: ignore[index]
-            else:
-                values.append(thawer.thaw(argument))
+        """Let a built-in node compose, now that what it is given is known: items stay lazy, no data are read."""
+        side = SideData(executor="driver")
+        planned = self.graph.code(call._lineage_node)
         try:
-            return freezer.freeze(call._lineage_node.fn(*values)), SideData(executor="driver")
+            return composed(call, planned, lambda hole: self.graph.tree(self.graph.step(hole)), self.store.read), side
         except Exception as error:
-            return Failure(error, "".join(traceback.format_exception(error)), SideData(executor="driver"))
+            damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
+            return Failure(error, "".join(traceback.format_exception(error)), side, damaged)
 
     def _expand(self, step: Step, work: Work, composed: tuple[Tree, SideData] | Failure) -> None:
         if isinstance(composed, Failure):
@@ -296,11 +315,25 @@ class Engine:
         below = [self.graph.step(hole) for hole in made]
         self.graph.demand(below)
         self.graph.settle(since=before)
+        if step.repaired:
+            self._repair_below(below)
         for fresh in self.graph.order[before:]:
             if fresh.state == HIT:
                 self.tell("hit", fresh)
         self._enlist()
         self._await(step, below)
+
+    def _repair_below(self, below: list[Step]) -> None:
+        """Execute again what made the damaged parts of an expansion whose result was lost."""
+        broken = [
+            origin
+            for origin in dict.fromkeys(calls_behind(below))
+            if origin.state in (HIT, DONE) and not origin.repaired and not self.is_whole(origin)
+        ]
+        for origin in broken:
+            self._reopen(origin)
+        for made_from in below if broken else ():
+            self._reopen_path(made_from)
 
     def _close_expansion(self, step: Step) -> None:
         tree, side, work = step.expansion
@@ -312,17 +345,37 @@ class Engine:
         except Exception as error:
             self._flown(work.key, step, error)
             return
-        step.relies_on = self._nodes_below(below, step.inputs)
-        step.tainted = step.tainted or any(made_from.tainted for made_from in below)
-        self._take(Outcome(work, Success(load_tree(text), text, digest_tree(full), side)))
+        step.relies_on = self._nodes_below(step, below)
+        self._arguments[id(step)] = with_made_of(
+            self._arguments[id(step)], [made_from.execution for made_from in below], each=_is_list_of_calls(tree)
+        )
+        done = Outcome(work, Success(load_tree(text), text, digest_tree(full), side))
+        if any(made_from.tainted for made_from in below):
+            self._take_tainted(step, done)
+        else:
+            self._take(done)
 
-    def _nodes_below(self, steps: list[Step], known: Iterable[Step]) -> tuple[tuple[str, str], ...]:
+    def _take_tainted(self, step: Step, outcome: Outcome) -> None:
+        """Take an expansion over caught failures. Its own key does not say that there were any, as those of its consumers
+        do, so its record is no answer for the next run.
+        """
+        waiting = self._flying.get(outcome.work.key, [step])
+        relies = merged([step.relies_on, *(made_from.relies_on for made_from in step.inputs)])
+        step.relies_on = _NEVER
+        for same in waiting:
+            same.tainted = True
+        self._take(outcome)
+        for same in waiting:
+            same.relies_on = relies
+
+    def _nodes_below(self, expanded: Step, below: list[Step]) -> tuple[tuple[str, str], ...]:
         """Return every node that an expansion made calls of, with its code, and what those rely on in turn.
 
-        What the expanding call itself was given is `known`: it is in its recipe already.
+        What the expanding call itself was given, calls and nodes, is left out: it is in the keys of its record already.
         """
+        given = nodes_given(expanded.hole)
         found: list[tuple[tuple[str, str], ...]] = []
-        stack, seen = list(steps), {id(step) for step in known}
+        stack, seen = list(below), {id(step) for step in expanded.inputs}
         while stack:
             step = stack.pop()
             if id(step) in seen:
@@ -330,9 +383,17 @@ class Engine:
             seen.add(id(step))
             found.append(step.relies_on)
             if step.is_call:
-                found.append(((step.node.reference, self.graph.code(step.node).hex()),))
+                nodes = [step.node, *nodes_given(step.hole)]
+                found.append(tuple(self._reliance(node) for node in nodes if not self._is_given(node, given)))
             stack.extend(step.inputs)
         return merged(found)
+
+    def _reliance(self, node: Any) -> tuple[str, str]:
+        return (node.declared.reference, self.graph.code(node.declared).hex())
+
+    def _is_given(self, node: Any, given: dict[Any, Digest]) -> bool:
+        declared = node.declared
+        return declared in given and given[declared] == self.graph.code(declared)
 
     # -- what came of it
 
@@ -378,7 +439,7 @@ class Engine:
         relies = merged([step.relies_on, *(made_from.relies_on for made_from in step.inputs)])
         execution = self._execution(step, work, success.side, result=digest, value=text, note=note, relies_on=relies)
         old = step.record
-        record = self.index.record(execution, step.recipe, self.run, replace=step.forced or step.repaired)
+        record = self.index.record(execution, step.recipe, self.run, replace=step.forced or step.repaired or step.stale)
         if place is not None:
             self.index.note_anchor(place, record.execution)
         if old is not None and step.repaired and old.result != record.result:
@@ -481,8 +542,10 @@ class Engine:
 
     def _retry_inputs(self, step: Step, work: Work) -> bool:
         """Execute again the calls that made the damaged inputs of `step`; say whether there is hope."""
-        broken = [origin for origin in calls_behind(step.inputs) if not origin.repaired and not self.is_whole(origin)]
-        if not broken:
+        origins = calls_behind(step.inputs)
+        broken = [origin for origin in origins if not origin.repaired and not self.is_whole(origin)]
+        is_awaited = any(origin.repaired and origin.state == NEEDED for origin in origins)
+        if not broken and not is_awaited:  # another consumer of them may have asked for the repair already
             return False
         waiting = self._flying.pop(work.key, [step])
         for origin in broken:
@@ -528,3 +591,8 @@ class Engine:
                 self._listed.discard(id(found))
                 self.graph.need(found)
                 stack.extend(found.inputs)
+
+
+def _is_list_of_calls(tree: Tree) -> bool:
+    """Say whether a composed result is a list whose items are one call each."""
+    return isinstance(tree, Branch) and tree.kind == "list" and all(isinstance(item, Hole) for item in tree.items)

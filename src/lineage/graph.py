@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from lineage.content.tree import SCALARS, Branch, Hole, Tree, holes
+from lineage.content.tree import SCALARS, Branch, Hole, Leaf, Tree, holes
 from lineage.errors import CompositionError, LazyValueError
 from lineage.outcomes import Failed, Ok
 from lineage.signatures import field_hint, is_mapping, item_hint, known_length, split_annotated, type_text
@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from lineage.node import Node
 
 __all__ = [
+    "LATE",
     "Attempt",
     "Call",
     "Item",
     "Lazy",
     "Pinned",
     "View",
+    "brief_tree",
     "inputs_of",
     "latest",
     "make_call",
@@ -35,6 +37,10 @@ __all__ = [
     "shown",
     "type_name",
 ]
+
+
+LATE = "code:late"
+"""The kind of a function among the arguments of a call whose node has it in its code already."""
 
 
 class Lazy(Hole):
@@ -211,8 +217,10 @@ def shown(lazy: Hole) -> str:
     """Return one line that says which call this is."""
     if isinstance(lazy, Call):
         node = lazy._lineage_node
+        if hasattr(node, "shown"):
+            return str(node.shown(lazy._lineage_arguments))
         parts = [
-            f"{name}={_brief(argument)}"
+            f"{name}={brief_tree(argument)}"
             for name, argument in zip(node.signature.names, lazy._lineage_arguments, strict=True)
         ]
         return f"{node.name}({', '.join(parts)})"
@@ -237,9 +245,12 @@ def _shown_part(lazy: Item | Attempt) -> str:
     return text
 
 
-def _brief(argument: Tree) -> str:
+def brief_tree(argument: Tree) -> str:
+    """Return an argument as a short text."""
     if isinstance(argument, Branch):
         text = _brief_branch(argument)
+    elif isinstance(argument, Leaf) and argument.family == "code":
+        text = getattr(argument.value, "name", argument.kind.rpartition(":")[2].rpartition(".")[2])
     else:
         text = _brief_lazy(argument) if isinstance(argument, Lazy) else getattr(argument, "brief", repr(argument))
     return text if len(text) <= 40 else text[:39] + "…"
@@ -262,7 +273,7 @@ def _item_text(item: Item) -> str:
 
 def _brief_branch(branch: Branch) -> str:
     """Return the first items of a container: it may hold very many."""
-    shown_items = [_brief(item) for item in branch.items[:3]]
+    shown_items = [brief_tree(item) for item in branch.items[:3]]
     dots = ["…"] if len(branch.items) > 3 else []
     return f"{branch.text.rpartition(':')[2] or branch.kind}({', '.join(shown_items + dots)})"
 

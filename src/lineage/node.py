@@ -58,12 +58,7 @@ class Node(Generic[P, R]):
         Raises:
             WiringError: an argument is missing, unknown, or not of its parameter's type.
         """
-        running = inside.get()
-        if running is not None and not running.composes:
-            raise LazyValueError(
-                f"{self.name} was called inside the node {running.node}, where calls can't run. "
-                f"Use {self.name}.fn(...) for the plain function, or declare {running.node} with @lineage.dynamic"
-            )
+        self.check_place()
         try:
             values = self.signature.bind(*args, **kwargs)
         except TypeError:
@@ -80,6 +75,15 @@ class Node(Generic[P, R]):
         else:
             return cast(R, make_call(self, values, inputs))
         return cast(R, make_call(self, self._admit(values)))
+
+    def check_place(self) -> None:
+        """Refuse to make a call where it can't run: inside a node that is running, unless that node composes."""
+        running = inside.get()
+        if running is not None and not running.composes:
+            raise LazyValueError(
+                f"{self.name} was called inside the node {running.node}, where calls can't run. "
+                f"Use {self.name}.fn(...) for the plain function, or declare {running.node} with @lineage.dynamic"
+            )
 
     # -- arguments
 
@@ -155,6 +159,14 @@ class Node(Generic[P, R]):
     def __lineage_function__(self) -> Callable[P, R]:
         return self.fn
 
+    @property
+    def __lineage_manner__(self) -> str:
+        """In what way this node is more than its function, for the fingerprints of those who use it; often nothing."""
+        given = self.given
+        manner = {"compare": given.contract, "version": given.version, "every": given.every, "kind": self.kind}
+        usual = {"compare": "exact", "version": None, "every": None, "kind": "plain"}
+        return ", ".join(f"{name} {value}" for name, value in manner.items() if value != usual[name])
+
     def code(self) -> code.CodeFingerprint:
         """Return the fingerprint of the function and of all that it reaches of the project's, as loaded now.
 
@@ -215,6 +227,18 @@ class Node(Generic[P, R]):
     def reference(self) -> str:
         """`module:qualname`, by which another process can find this node."""
         return f"{self.fn.__module__}:{self.fn.__qualname__}"
+
+    @property
+    def declared(self) -> Node[..., Any]:
+        """The node that people declared: this one, unless it was made of another."""
+        return self
+
+    @functools.cached_property
+    def folded(self) -> Node[..., R]:
+        """This node of two parts as a node of a list of parts, merged from the left in one call."""
+        from lineage.fold import Fold
+
+        return Fold(self)
 
     # -- variants
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lineage.codecs.text import load_tree
-from lineage.content.tree import SCALARS, Hole, Tree, digest_tree, fill
+from lineage.content.tree import SCALARS, Hole, Tree, digest_tree, fill, leaves
 from lineage.digest import Digest, digest_of
 from lineage.errors import ObjectMissingError
 from lineage.files import Input
 from lineage.fingerprints import Fingerprints
-from lineage.graph import Attempt, Call, Item, Pinned, View, inputs_of, shown
+from lineage.graph import LATE, Attempt, Call, Item, Pinned, View, inputs_of, shown
 from lineage.records import Record
 from lineage.storage.base import Recipe
 from lineage.structure import as_view, ok_tree, pick
@@ -37,6 +37,7 @@ __all__ = [
     "call_key",
     "calls_behind",
     "merged",
+    "nodes_given",
 ]
 
 UNSEEN, HIT, NEEDED, DONE, FAILED = range(5)
@@ -66,6 +67,7 @@ class Step:
         "record",
         "relies_on",
         "repaired",
+        "stale",
         "state",
         "tainted",
         "tree",
@@ -91,6 +93,7 @@ class Step:
         self.forced = False
         self.repaired = False
         self.outdated = False
+        self.stale = False
         self.blocked = 0
         self.consumers: list[Step] = []
         self.expansion: Any = None
@@ -189,7 +192,7 @@ class Graph:
             if inputs:
                 step.tainted = any(_taints(made_from) for made_from in inputs)
             if self.refresh:
-                step.forced = step.is_call and self._is_refreshed(step.node)
+                step.forced = isinstance(hole, Call) and self._is_refreshed(hole)
             self.order.append(step)
             if isinstance(hole, (Input, Pinned)):
                 self._settle_source(step, hole)
@@ -200,10 +203,16 @@ class Graph:
         if not isinstance(hole, Call):
             return 0
         known: int = self.generations.get(base, 0)
-        return known + int(self._is_refreshed(hole._lineage_node))
+        return known + int(self._is_refreshed(hole))
 
-    def _is_refreshed(self, node: Any) -> bool:
-        return bool(self.refresh) and any(getattr(other, "fn", None) is node.fn for other in self.refresh)
+    def _is_refreshed(self, call: Call) -> bool:
+        """Say whether a call is to be made again: one of a node in `refresh`, or a `map` or `reduce` with one."""
+        if not self.refresh:
+            return False
+        nodes = (
+            [call._lineage_node, *nodes_given(call)] if call._lineage_node.kind == "spread" else [call._lineage_node]
+        )
+        return any(other.fn is node.declared.fn for node in nodes for other in self.refresh)
 
     def _settle_source(self, step: Step, hole: Input | Pinned) -> None:
         if isinstance(hole, Input):
@@ -443,6 +452,17 @@ def merged(reliances: Iterable[tuple[tuple[str, str], ...]]) -> tuple[tuple[str,
         return ()
     found = {pair for reliance in reliances for pair in reliance}
     return tuple(sorted(found))
+
+
+def nodes_given(call: Hole) -> dict[Any, Digest]:
+    """Return the nodes that a call was given as values, and the digests under which they are in its keys."""
+    return {
+        leaf.value: leaf.value.code_digest() if leaf.kind == LATE else leaf.content
+        for argument in (call._lineage_arguments if isinstance(call, Call) else ())
+        if type(argument) not in SCALARS
+        for leaf in leaves(argument)
+        if leaf.family == "code" and hasattr(leaf.value, "declared")
+    }
 
 
 def calls_behind(steps: Iterable[Step]) -> list[Step]:

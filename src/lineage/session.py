@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from lineage import capture
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import Hole, Tree, digest_tree, fill, holes, leaves
+from lineage.content.tree import Branch, Hole, Tree, digest_tree, fill, holes, leaves
 from lineage.datasets import Dataset, record_of
 from lineage.digest import Digest, digest_of
 from lineage.engine import Engine, Replan
@@ -33,6 +33,7 @@ from lineage.fingerprints import Fingerprints
 from lineage.git import GitState
 from lineage.graph import Call, Pinned, result_hint, shown
 from lineage.identity import freezer, identify
+from lineage.limits import default_fanout, fanout
 from lineage.node import Node
 from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, calls_behind, merged
 from lineage.plans import Plan, planned
@@ -65,7 +66,8 @@ class Session:
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
     names to executors, `"default"` among them; `verify` says when stored bytes are checked (`always`, `first`,
     `never`); a store that is not `trusted` reads no pickles; `downloads` is how many bytes of copies of remote inputs may lie beside
-    the store; `on_event` is told `(verdict, node name, call text)` of what happens.
+    the store; `max_fanout` (100,000) is how many calls one `map` may make, inside the block and in this session's runs;
+    `on_event` is told `(verdict, node name, call text)` of what happens.
 
     >>> import tempfile
     >>> with Session(tempfile.mkdtemp()) as session:
@@ -85,6 +87,7 @@ class Session:
         trusted: bool = True,
         progress: bool | None = None,
         downloads: int = LIMIT,
+        max_fanout: int | None = None,
         on_event: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self.root = Path(store) if store is not None else default_store()
@@ -93,12 +96,13 @@ class Session:
         self.branch = branch
         self.user = user or os.environ.get("LINEAGE_USER") or _user()
         self.progress = progress
+        self.max_fanout = max_fanout
         self.on_event = on_event
         self._verify: Verify = verify
         self._trusted = trusted
         self._downloads = downloads
         self._store: Store | None = None
-        self._tokens: list[Token[Session | None]] = []
+        self._tokens: list[tuple[Token[Session | None], contextlib.ExitStack]] = []
 
     @property
     def store(self) -> Store:
@@ -110,11 +114,15 @@ class Session:
         return self._store
 
     def __enter__(self) -> Session:
-        self._tokens.append(_session.set(self))
+        held = contextlib.ExitStack()
+        held.enter_context(fanout(self.max_fanout))
+        self._tokens.append((_session.set(self), held))
         return self
 
     def __exit__(self, *_: object) -> None:
-        _session.reset(self._tokens.pop())
+        token, held = self._tokens.pop()
+        held.close()
+        _session.reset(token)
         self.close()
 
     def close(self) -> None:
@@ -282,12 +290,8 @@ class Session:
         try:
             self._tell_hits(graph, counts, engine.tell)
             if work:
-                with (
-                    progress,
-                    capture.capturing(),
-                    fixed_settings(_packages(graph), _cpus(graph)),
-                    _graph_at_rest(graph),
-                ):
+                settings = fixed_settings(_packages(graph), _cpus(graph))
+                with progress, capture.capturing(), settings, fanout(self.max_fanout), _graph_at_rest(graph):
                     engine.carry_out()
             else:
                 engine.carry_out()
@@ -382,7 +386,8 @@ class Session:
             step for step in origins if not (engine.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
         ]
         if broken:
-            with capture.capturing(), fixed_settings(_packages(engine.graph), _cpus(engine.graph)):
+            settings = fixed_settings(_packages(engine.graph), _cpus(engine.graph))
+            with capture.capturing(), settings, fanout(self.max_fanout):
                 engine.repair(broken)
             self.store.index.flush()
             for step in broken:
@@ -392,14 +397,20 @@ class Session:
     def _handles(self, engine: Engine, trees: list[Tree]) -> list[Dataset[Any]]:
         graph = engine.graph
         self._mend(engine, [step for tree in trees for step in _origins(graph, tree)], read=False)
-        handles = []
-        for tree in trees:
-            filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
-            if isinstance(tree, Hole):
-                handles.append(Dataset[Any](self.store, filled, result_hint(tree), graph.step(tree).execution))
-            else:
-                handles.append(Dataset[Any](self.store, filled, Any, None))
-        return handles
+        return [self._handle(graph, tree) for tree in trees]
+
+    def _handle(self, graph: Graph, tree: Tree) -> Dataset[Any]:
+        if isinstance(tree, Hole):
+            step = graph.step(tree)
+            return Dataset[Any](self.store, graph.tree(step), result_hint(tree), step.execution)
+        filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
+        parts: dict[int | str, Dataset[Any]] | None = None
+        if isinstance(tree, Branch) and tree.kind in ("list", "tuple"):
+            parts = {position: self._handle(graph, item) for position, item in enumerate(tree.items)}
+        elif isinstance(tree, Branch) and tree.kind == "dict":
+            pairs = zip(tree.items[::2], tree.items[1::2], strict=True)
+            parts = {key: self._handle(graph, item) for key, item in pairs if isinstance(key, str)}
+        return Dataset[Any](self.store, filled, Any, None, parts)
 
     # -- names
 
@@ -557,4 +568,5 @@ def configure(store: str | os.PathLike[str] | None = None, **options: Any) -> Se
     if _default is not None:
         _default.close()
     _default = Session(store, **options)
+    default_fanout(_default.max_fanout)
     return _default

@@ -4,7 +4,24 @@
 from __future__ import annotations
 
 import polars as pl
-from good import Model, Split, config, double, fit, height, numbers, pair, publish, scaled, split, table, told, until
+from good import (
+    Model,
+    Split,
+    add,
+    config,
+    double,
+    fit,
+    height,
+    numbers,
+    pair,
+    publish,
+    scaled,
+    split,
+    stacked,
+    table,
+    told,
+    until,
+)
 
 import lineage as ln
 
@@ -39,6 +56,15 @@ ln.map(scaled, [1], factor="a")  # E: both
 ln.map(scaled, [1])  # E: both
 ln.map(double, 3)  # E: both
 height(ln.map(table, [1]))  # E: both
+ln.starmap(scaled, [("a", 2.0)])  # E: both
+ln.starmap(scaled, [(1,)])  # E: both
+ln.zip([1], 3)  # E: both
+ln.flatten([1, 2])  # E: both
+ln.reduce(add, ["a"])  # E: both
+ln.reduce(add, [1], initial="a")  # E: both
+ln.reduce(stacked, [1])  # E: both
+ln.reduce(height, [table(1)])  # E: both
+height(ln.reduce(add, [1]))  # E: both
 ln.attempt(double)("a")  # E: both
 double(ln.attempt(double)(1))  # E: both
 ln.attempt(double)(1).value  # E: both

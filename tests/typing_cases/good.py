@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple, TypedDict, assert_type
 
 import attrs
@@ -93,6 +94,31 @@ def told(outcome: ln.Ok[float] | ln.Failed) -> str:
     return outcome.error if isinstance(outcome, ln.Failed) else str(outcome.value)
 
 
+@ln.node
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@ln.node
+def add_scaled(a: int, b: int, scale: int) -> int:
+    return a + b * scale
+
+
+@ln.node
+def either(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a
+
+
+@ln.node
+def stacked(parts: list[pl.DataFrame], limit: int = 3) -> pl.DataFrame:
+    return pl.concat(parts)
+
+
+@ln.node
+def joined(parts: list[dict[str, int]]) -> dict[str, int]:
+    return parts[0]
+
+
 # calls are typed as their results
 assert_type(double(1), int)
 assert_type(double(double(1)), int)
@@ -128,7 +154,24 @@ assert_type(ln.map(scaled, [1, 2], factor=2.0), list[float])
 assert_type(ln.map(lambda n: height(ln.scan(table(n))), [1, 2]), list[int])
 assert_type(ln.map(table, ln.map(double, [1])), list[pl.DataFrame])
 assert_type(ln.flatten(ln.map(numbers, [1, 2])), list[int])
+assert_type(ln.flatten([numbers(1), [2]]), list[int])
 assert_type(ln.starmap(scaled, [(1, 2.0)]), list[float])
+assert_type(ln.starmap(scaled, [(1, 2.0)], plus=3), list[float])
+assert_type(ln.starmap(scaled, ln.zip(numbers(1), [1.0])), list[float])
+assert_type(ln.starmap(lambda x, factor: scaled(x, factor), [(1, 2.0)]), list[float])
+assert_type(ln.zip([1], ["a"]), list[tuple[int, str]])
+assert_type(ln.zip(numbers(1), [1.0], ["a"]), list[tuple[int, float, str]])
+assert_type(ln.map(lambda xs: ln.map(lambda n: table(n), xs), ln.map(numbers, [1])), list[list[pl.DataFrame]])
+
+# reduce
+assert_type(ln.reduce(add, numbers(1)), int)
+assert_type(ln.reduce(add, [1], initial=double(1)), int)
+assert_type(ln.reduce(functools.partial(add_scaled, scale=2), [1]), int)
+assert_type(ln.reduce(stacked, ln.map(table, [1])), pl.DataFrame)
+assert_type(ln.reduce(stacked.options(compare="unordered"), ln.map(table, [1])), pl.DataFrame)
+assert_type(ln.reduce(joined, [{"a": 1}, {"b": 2}]), dict[str, int])
+assert_type(ln.reduce(either, [1], initial=None), int | None)
+assert_type(double(ln.reduce(add, [1, 2])), int)
 
 # attempt
 assert_type(ln.attempt(double)(1), ln.Ok[int] | ln.Failed)
@@ -167,6 +210,11 @@ assert_type(ln.materialize(double(1)), ln.Dataset[int])
 assert_type(ln.materialize(double(1)).value, int)
 assert_type(ln.materialize(split(table(1)).train), ln.Dataset[pl.DataFrame])
 assert_type(ln.materialize(double(1), pair(1)), tuple[ln.Dataset[int], ln.Dataset[tuple[int, str]]])
+
+parts = ln.materialize(ln.map(table, [1]))
+assert_type(parts[0], ln.Dataset[pl.DataFrame])
+assert_type([part.value for part in parts], list[pl.DataFrame])
+assert_type(ln.materialize({"a": double(1)})["a"], ln.Dataset[int])
 
 # references
 assert_type(ln.ref(double), int)

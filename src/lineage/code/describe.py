@@ -125,7 +125,7 @@ def _parts(walk: Walk, label: str, thing: object) -> Digest:
         parts.kind.encode(),
         str(getattr(thing, "__name__", "")).encode("utf-8", "surrogatepass"),
     ]
-    if label == walk.root:
+    if label == walk.root or parts.kind == "node":
         found[1] = b""
     for name, value in parts.items:
         found += [name.encode(), walk.item(value, label, name, parts.tolerant)]

@@ -20,7 +20,7 @@ from lineage.code.facts import fact, own, static
 from lineage.code.guards import MISSING, cell_contents
 from lineage.code.origin import Origin, module_named, origin_of_code, origin_of_module_name
 
-__all__ = ["Parts", "address_of", "is_dispatcher", "lineage_function", "parts_of"]
+__all__ = ["Parts", "address_of", "is_dispatcher", "lineage_function", "lineage_manner", "parts_of"]
 
 
 @attrs.frozen(eq=False)
@@ -38,6 +38,9 @@ class Parts:
 
 def parts_of(value: object) -> Parts | None:
     """Return what `value` is made of; None where it is not made of parts."""
+    plain = lineage_function(value)
+    if plain is not MISSING and lineage_manner(value):
+        return Parts("node", _named(plain), (("manner", lineage_manner(value)), ("function", plain)))
     for kinds, describe in _KINDS:
         if isinstance(value, kinds):
             return describe(value)
@@ -58,6 +61,11 @@ def lineage_function(value: object) -> object:
     if hasattr(type(value), "__lineage_function__") or "__lineage_function__" in own(value):
         return value.__lineage_function__  # type: ignore[attr-defined]
     return MISSING
+
+
+def lineage_manner(value: object) -> str:
+    """Return in what way one of our nodes is more than its function: its contract, version or kind."""
+    return str(value.__lineage_manner__) if hasattr(type(value), "__lineage_manner__") else ""  # type: ignore[attr-defined]
 
 
 def is_dispatcher(value: object) -> bool:

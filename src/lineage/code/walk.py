@@ -29,7 +29,7 @@ from lineage.code.origin import (
     origin_of_module,
     origin_of_module_name,
 )
-from lineage.code.parts import Parts, address_of, lineage_function, parts_of
+from lineage.code.parts import Parts, address_of, lineage_function, lineage_manner, parts_of
 from lineage.code.unstable import without_identity
 from lineage.digest import Digest, digest_of
 from lineage.errors import UnstableIdentityError
@@ -107,10 +107,13 @@ class Walk(Ledger):
         reference, if foreign.
         """
         plain = lineage_function(thing)
-        thing = thing if plain is MISSING else plain
+        manner = "" if plain is MISSING else lineage_manner(thing)
+        thing = thing if plain is MISSING or manner else plain
         known = self._labels.get(id(thing))
         if known is not None:
             return known
+        if manner:
+            return self.wait("parts", thing, f"node {fact(plain, '__qualname__')}", parent)
         if isinstance(thing, FunctionType) and origin_of_code(thing) is Origin.PROJECT:
             return self.wait("function", thing, f"function {_short(thing.__qualname__)}", parent)
         if isinstance(thing, type):
@@ -276,7 +279,8 @@ class Walk(Ledger):
 
     def _seen(self, thing: object) -> Digest:
         plain = lineage_function(thing)
-        reference = self._labels.get(id(thing if plain is MISSING else plain), "\0unseen")
+        own = self._labels.get(id(thing))
+        reference = own or self._labels.get(id(thing if plain is MISSING else plain), "\0unseen")
         return digest_of("reference", reference.encode())
 
     def _unstable(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["EventLog"]
+from lineage.testing.merges import Counterexample, MergeReport, check_merge
+
+__all__ = ["Counterexample", "EventLog", "MergeReport", "check_merge"]
 
 
 class EventLog:
