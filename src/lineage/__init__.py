@@ -14,7 +14,7 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
-from lineage.combinators import attempt, flatten, map, ref, scan, starmap, view
+from lineage.combinators import attempt, flatten, map, ref, starmap
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
 from lineage.executors.serial import Serial
@@ -26,6 +26,7 @@ from lineage.plans import Plan
 from lineage.running import current, scratch, span
 from lineage.schema import Schema
 from lineage.session import Session, configure
+from lineage.shards import partition, scan, shuffle, view
 from lineage.signatures import Unhashed
 
 __all__ = [
@@ -56,12 +57,14 @@ __all__ = [
     "map",
     "materialize",
     "node",
+    "partition",
     "plan",
     "ref",
     "register",
     "scan",
     "scratch",
     "show",
+    "shuffle",
     "sink",
     "span",
     "starmap",

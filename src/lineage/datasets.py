@@ -114,7 +114,7 @@ class Dataset(Generic[T]):
 
     def _info(self) -> dict[str, Any]:
         tree = self._tree
-        if isinstance(tree, Branch) and tree.kind == "scan":
+        if isinstance(tree, Branch) and tree.kind in ("scan", "joined"):
             parts = [self._store.index.info(leaf.content) for leaf in leaves(tree)]
             return {"schema": parts[0]["schema"], "rows": sum(part["rows"] for part in parts)} if parts else {}
         return self._store.index.info(tree.content) if isinstance(tree, Leaf) else {}

@@ -355,7 +355,7 @@ class Session:
     def _value(self, engine: Engine, tree: Tree) -> Any:
         thawer = Thawer(self.store.read, identify)
         for attempt in range(_REPAIRS):
-            filled = fill(tree, lambda hole: engine.graph.tree(engine.graph.step(hole)))
+            filled = self._filled(engine, tree)
             try:
                 return thawer.thaw(filled)
             except (ObjectMissingError, CorruptObjectError, ClassChangedError):
@@ -363,6 +363,16 @@ class Session:
                     raise
                 self._mend(engine, _origins(engine.graph, tree), read=True)
         raise AssertionError("unreachable")
+
+    def _filled(self, engine: Engine, tree: Tree) -> Tree:
+        """Return a request with what its calls gave. Heavy values that were given in it are kept as results are."""
+        filled = fill(tree, lambda hole: engine.graph.tree(engine.graph.step(hole)))
+        given = [leaf for leaf in leaves(filled) if leaf.value is not None and not leaf.is_inline]
+        if given:
+            for leaf in given:
+                self.store.keep(leaf)
+            self.store.index.flush()
+        return filled
 
     def _mend(self, engine: Engine, origins: list[Step], *, read: bool) -> None:
         """Execute again the calls whose results are damaged or gone."""
@@ -382,7 +392,7 @@ class Session:
         self._mend(engine, [step for tree in trees for step in _origins(graph, tree)], read=False)
         handles = []
         for tree in trees:
-            filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
+            filled = self._filled(engine, tree)
             if isinstance(tree, Hole):
                 handles.append(Dataset[Any](self.store, filled, result_hint(tree), graph.step(tree).execution))
             else:
