@@ -236,8 +236,10 @@ def _one_zero(values: _Values) -> _Values:
 
 def _hash_decimals(array: pa.Array, out: Hashes) -> None:
     """Hash decimals as integers of 256 bits, after their scale."""
+    if not len(array):
+        return
     size = array.type.byte_width
-    raw = np.frombuffer(array.buffers()[1] or b"", np.uint8)[array.offset * size :][: len(array) * size]
+    raw = np.frombuffer(array.buffers()[1], np.uint8)[array.offset * size :][: len(array) * size]
     words = raw.view("<i8").reshape(len(array), -1) if size >= 8 else raw.view("<i4").reshape(len(array), -1)
     out[:] = np.int64(array.type.scale).astype(np.uint64)
     for place in range(4):
