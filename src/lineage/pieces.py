@@ -148,8 +148,7 @@ class _Table:
         else:
             keys = pl.DataFrame(pl.from_arrow(pa.table(self._columns(by))))
         keys = keys.rename({name: f"key {name}" for name in by})
-        rows = pl.int_range(pl.len(), dtype=pl.UInt32).alias("rows")
-        found = keys.group_by(keys.columns, maintain_order=True).agg(rows)
+        found = keys.with_row_index("rows").group_by(keys.columns, maintain_order=True).agg("rows")
         return [group.to_numpy() for group in found["rows"]]
 
     def part(self, start: int, end: int) -> Any:

@@ -178,7 +178,7 @@ def test_no_rows_have_no_hashes() -> None:
 )
 def test_a_nested_key_is_refused_by_name(kind: pa.DataType) -> None:
     assert not has_row_hash(kind)
-    with pytest.raises(UnstableIdentityError, match="column 'key' is of type .*make one of it in a node"):
+    with pytest.raises(UnstableIdentityError, match=r"column 'key' is of type .*make one of it in a node"):
         hashes([None], kind)
 
 
