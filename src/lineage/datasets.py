@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import field, frozen
 
@@ -16,6 +16,10 @@ from lineage.graph import type_name
 from lineage.identity import identify
 from lineage.records import Record
 from lineage.storage.store import Store
+from lineage.structure import as_view
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["Dataset", "Origin", "record_of"]
 
@@ -90,6 +94,16 @@ class Dataset(Generic[T]):
     def rows(self) -> int | None:
         """The number of rows of a table; None for anything else."""
         return self._info().get("rows")
+
+    def scan(self) -> pl.LazyFrame:
+        """Return a table, or a list of tables of one schema, as one lazy frame that reads what it is asked for.
+
+        Raises:
+            LineageError: it is something else.
+            SchemaError: the tables have other columns.
+        """
+        tree = as_view(self._tree, "table:polars.LazyFrame")
+        return Thawer(self._store.read, identify).thaw(tree)  # type: ignore[no-any-return]
 
     @property
     def bytes(self) -> int:

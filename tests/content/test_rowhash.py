@@ -19,7 +19,7 @@ from lineage.errors import UnstableIdentityError
 def hashes(values: Any, kind: pa.DataType | None = None) -> list[int]:
     array = values if isinstance(values, (pa.Array, pa.ChunkedArray)) else pa.array(values, kind)
     chunked = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
-    return hash_rows({"key": chunked}).tolist()
+    return list(hash_rows({"key": chunked}).tolist())
 
 
 PINNED = {
