@@ -135,7 +135,8 @@ def test_any_table_can_be_cut(table: pl.DataFrame, session: ln.Session) -> None:
 
 def test_a_table_without_rows_is_one_shard_with_its_columns(session: ln.Session) -> None:
     shards = ln.compute(ln.partition(pl.DataFrame(schema={"x": pl.Date}), rows=10))
-    assert [(dict(shard.schema), shard.height) for shard in shards] == [({"x": pl.Date}, 0)]
+    assert [shard.height for shard in shards] == [0]
+    assert shards[0].schema == {"x": pl.Date}
     assert ln.compute(ln.scan(ln.partition(pl.DataFrame(schema={"x": pl.Date})))).collect_schema() == {"x": pl.Date}
 
 
