@@ -35,7 +35,7 @@ Table = TypeVar("Table", bound="pl.LazyFrame | ArrowTable")
 _MOST = 10_000
 """So many buckets a shuffle may have: more of them are a mistake."""
 
-_BUCKETS = 16
+_BUCKETS = 8
 """So many buckets are made on the way to a table for each key, so that no call needs all rows."""
 
 
