@@ -14,7 +14,7 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
-from lineage.combinators import attempt, ref, scan, view
+from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
 from lineage.executors.serial import Serial
@@ -28,6 +28,7 @@ from lineage.reduction import reduce
 from lineage.running import current, scratch, span
 from lineage.schema import Schema
 from lineage.session import Session, configure
+from lineage.shards import partition, scan, shuffle, view
 from lineage.signatures import Unhashed
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "map",
     "materialize",
     "node",
+    "partition",
     "plan",
     "reduce",
     "ref",
@@ -66,6 +68,7 @@ __all__ = [
     "scan",
     "scratch",
     "show",
+    "shuffle",
     "sink",
     "span",
     "starmap",

@@ -1,23 +1,19 @@
-"""Calls made of calls: of tables, of outcomes, of what is recorded."""
+"""Calls made of calls: of outcomes, of what is recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, cast, overload
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
-from lineage.errors import CompositionError, WiringError
-from lineage.graph import Attempt, Lazy, Pinned, View, shown, type_name
-from lineage.graph import result_hint as hint_of
-from lineage.identity import freezer
+from lineage.errors import CompositionError
+from lineage.graph import Attempt, Lazy, Pinned
 from lineage.node import Node
 from lineage.outcomes import Failed, Ok
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from lineage.datasets import Dataset
 
-__all__ = ["ArrowTable", "attempt", "ref", "scan", "view"]
+__all__ = ["attempt", "ref"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,56 +45,6 @@ def attempt(fn: Any) -> Any:
         return Attempt(made)
 
     return attempted
-
-
-class ArrowTable(Protocol):
-    """A table of any library that shows its data as Arrow: polars, pyarrow, pandas."""
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
-
-
-def scan(parts: pl.LazyFrame | ArrowTable | Iterable[pl.LazyFrame] | Iterable[ArrowTable], /) -> pl.LazyFrame:
-    """Return a table, or a list of tables with one schema, as one `polars.LazyFrame`.
-
-    The consumer reads only the columns and rows that it asks for. Nothing is executed or copied for it.
-    """
-    return cast("pl.LazyFrame", View(_checked_tables(parts), "table:polars.LazyFrame"))
-
-
-_VIEWS = {
-    ("polars", "DataFrame"): "table:polars.DataFrame",
-    ("polars", "LazyFrame"): "table:polars.LazyFrame",
-    ("pyarrow", "Table"): "table:pyarrow.Table",
-    ("pandas", "DataFrame"): "table:pandas.DataFrame",
-}
-
-
-def view(x: Any, cls: type[T]) -> T:
-    """Return the table `x` read as `polars.DataFrame`, `polars.LazyFrame`, `pyarrow.Table` or `pandas.DataFrame`.
-
-    Raises:
-        CompositionError: `cls` is none of them.
-    """
-    kind = _VIEWS.get((cls.__module__.partition(".")[0], cls.__qualname__))
-    if kind is None:
-        names = ", ".join(".".join(key) for key in _VIEWS)
-        raise CompositionError(f"a dataset can be viewed as {names}, not as {type_name(cls)}")
-    return cast(T, View(_checked_tables(x), kind))
-
-
-def _checked_tables(parts: Any) -> Any:
-    tree = freezer.freeze(parts)
-    for lazy in parts if isinstance(parts, (list, tuple)) else [parts]:
-        if not isinstance(lazy, Lazy):
-            continue
-        name = type_name(hint_of(lazy)).partition("[")[0]
-        if name not in ("Any", "DataFrame", "LazyFrame", "Table", "list", "tuple") and "DataFrame" not in str(
-            hint_of(lazy)
-        ):
-            raise WiringError(
-                f"`{shown(lazy)}` -> {type_name(hint_of(lazy))} is no table, so it can't be scanned or viewed"
-            )
-    return tree
 
 
 @overload

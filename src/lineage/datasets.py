@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from attrs import field, frozen
 
@@ -18,7 +18,10 @@ from lineage.identity import identify
 from lineage.records import Record
 from lineage.signatures import item_hint
 from lineage.storage.store import Store
-from lineage.structure import pick
+from lineage.structure import as_view, pick
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["MADE_OF", "Dataset", "Origin", "record_of"]
 
@@ -108,6 +111,16 @@ class Dataset(Generic[T]):
         """The number of rows of a table; None for anything else."""
         return self._info().get("rows")
 
+    def scan(self) -> pl.LazyFrame:
+        """Return a table, or a list of tables of one schema, as one lazy frame that reads what it is asked for.
+
+        Raises:
+            LineageError: it is something else.
+            SchemaError: the tables have other columns.
+        """
+        tree = as_view(self._tree, "table:polars.LazyFrame")
+        return Thawer(self._store.read, identify).thaw(tree)  # type: ignore[no-any-return]
+
     @property
     def bytes(self) -> int:
         """The bytes that it takes in the store."""
@@ -194,7 +207,7 @@ class Dataset(Generic[T]):
 
     def _info(self) -> dict[str, Any]:
         tree = self._tree
-        if isinstance(tree, Branch) and tree.kind == "scan":
+        if isinstance(tree, Branch) and tree.kind in ("scan", "joined"):
             parts = [self._store.index.info(leaf.content) for leaf in leaves(tree)]
             return {"schema": parts[0]["schema"], "rows": sum(part["rows"] for part in parts)} if parts else {}
         return self._store.index.info(tree.content) if isinstance(tree, Leaf) else {}

@@ -11,6 +11,7 @@ import atexit
 import sys
 from collections.abc import Iterator
 from pathlib import PurePath
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lineage.content.tree import SCALARS, Branch, Hole, Leaf, Tree, holes
@@ -86,7 +87,7 @@ class Item(Lazy):
 
 
 class View(Lazy):
-    """A table, or several parts of one, seen as another type. Nothing is executed for it."""
+    """A table, or several parts of one, seen as another type; or several lists as one. Nothing is executed for it."""
 
     __slots__ = ("_lineage_kind", "_lineage_tree")
 
@@ -208,8 +209,10 @@ def result_hint(lazy: Hole) -> Any:
         ok: Any = Ok
         return ok[result_hint(lazy._lineage_parent)] | Failed
     if isinstance(lazy, View):
-        package, _, name = lazy._lineage_kind.partition(":")[2].partition(".")
-        return getattr(sys.modules.get(package), name, Any)
+        family, _, kind = lazy._lineage_kind.partition(":")
+        package, _, name = kind.partition(".")
+        found: Any = getattr(sys.modules.get(package), name, Any)
+        return GenericAlias(list, (found,)) if family == "list" else found
     return type(lazy)
 
 

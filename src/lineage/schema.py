@@ -8,16 +8,17 @@ compared at the node's door.
 from __future__ import annotations
 
 import datetime
+import difflib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 from lineage.errors import DeclarationError, SchemaError
 
-__all__ = ["Schema", "check_table", "clash"]
+__all__ = ["Schema", "check_table", "clash", "unknown_column"]
 
 
 class Schema:
@@ -156,3 +157,10 @@ def _check_filled(lazy: Any, names: list[str], where: str) -> None:
 
 def _fail(where: str, what: str, column: str, row: int | None = None, value: Any = None) -> typing.NoReturn:
     raise SchemaError(f"{where}: {what}", column=column, row=row, value=value)
+
+
+def unknown_column(name: str, names: Sequence[str]) -> str:
+    """Return what to say to somebody who asked for a column that is not there."""
+    close = difflib.get_close_matches(name, names, n=3)
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+    return f"there is no column {name!r} to go by{hint} (columns: {', '.join(names) or 'none'})"

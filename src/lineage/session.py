@@ -371,7 +371,7 @@ class Session:
     def _value(self, engine: Engine, tree: Tree) -> Any:
         thawer = Thawer(self.store.read, identify)
         for attempt in range(_REPAIRS):
-            filled = fill(tree, lambda hole: engine.graph.tree(engine.graph.step(hole)))
+            filled = self._filled(engine, tree)
             try:
                 return thawer.thaw(filled)
             except (ObjectMissingError, CorruptObjectError, ClassChangedError):
@@ -379,6 +379,16 @@ class Session:
                     raise
                 self._mend(engine, _origins(engine.graph, tree), read=True)
         raise AssertionError("unreachable")
+
+    def _filled(self, engine: Engine, tree: Tree) -> Tree:
+        """Return a request with what its calls gave. Heavy values that were given in it are kept as results are."""
+        filled = fill(tree, lambda hole: engine.graph.tree(engine.graph.step(hole)))
+        given = [leaf for leaf in leaves(filled) if leaf.value is not None and not leaf.is_inline]
+        if given:
+            for leaf in given:
+                self.store.keep(leaf)
+            self.store.index.flush()
+        return filled
 
     def _mend(self, engine: Engine, origins: list[Step], *, read: bool) -> None:
         """Execute again the calls whose results are damaged or gone."""
@@ -397,19 +407,20 @@ class Session:
     def _handles(self, engine: Engine, trees: list[Tree]) -> list[Dataset[Any]]:
         graph = engine.graph
         self._mend(engine, [step for tree in trees for step in _origins(graph, tree)], read=False)
-        return [self._handle(graph, tree) for tree in trees]
+        return [self._handle(engine, tree) for tree in trees]
 
-    def _handle(self, graph: Graph, tree: Tree) -> Dataset[Any]:
+    def _handle(self, engine: Engine, tree: Tree) -> Dataset[Any]:
+        graph = engine.graph
         if isinstance(tree, Hole):
             step = graph.step(tree)
             return Dataset[Any](self.store, graph.tree(step), result_hint(tree), step.execution)
-        filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
+        filled = self._filled(engine, tree)
         parts: dict[int | str, Dataset[Any]] | None = None
         if isinstance(tree, Branch) and tree.kind in ("list", "tuple"):
-            parts = {position: self._handle(graph, item) for position, item in enumerate(tree.items)}
+            parts = {position: self._handle(engine, item) for position, item in enumerate(tree.items)}
         elif isinstance(tree, Branch) and tree.kind == "dict":
             pairs = zip(tree.items[::2], tree.items[1::2], strict=True)
-            parts = {key: self._handle(graph, item) for key, item in pairs if isinstance(key, str)}
+            parts = {key: self._handle(engine, item) for key, item in pairs if isinstance(key, str)}
         return Dataset[Any](self.store, filled, Any, None, parts)
 
     # -- names

@@ -58,18 +58,46 @@ def _described(tree: Tree) -> str:
 
 
 def as_view(tree: Tree, kind: str) -> Tree:
-    """Return a table, or a list of tables of one schema, seen as `kind`.
+    """Return a table, or a list of tables of one schema, seen as `kind`; `table:same` is what the first of them is.
+
+    Several are one branch: `scan` for a LazyFrame, else `joined`. In a `shards` branch, `(schemas, tables)`, equal schemas
+    (empty tables) count once and None stands for no table, so that a table without rows leaves no trace. A `list:` kind
+    is the items of several lists, one after another.
 
     Raises:
-        LineageError: it is something else.
+        LineageError: it is something else, or no table at all.
     """
+    if kind.startswith("list:"):
+        return Branch("list", tuple(item for part in _items(tree) for item in _items(part)))
+    found = _tables(tree, kind)
+    if not found:
+        raise LineageError("there are no tables to read as one, so nothing says what columns they have; give schema=")
+    if kind == "table:same":
+        kind = found[0].kind
+    if len(found) == 1:
+        return found[0].viewed_as(kind)
+    if kind == "table:polars.LazyFrame":
+        return Branch("scan", tuple(leaf.viewed_as(kind) for leaf in found))
+    return Branch("joined", tuple(leaf.viewed_as(kind) for leaf in found), kind)
+
+
+def _items(tree: Tree) -> tuple[Tree, ...]:
+    if isinstance(tree, Branch) and tree.kind in ("list", "tuple"):
+        return tree.items
+    raise LineageError(f"only lists can be taken as one list, not {_described(tree)}")
+
+
+def _tables(tree: Tree, kind: str) -> list[Leaf]:
     if isinstance(tree, Leaf) and tree.family == "table":
-        return tree.viewed_as(kind)
-    if isinstance(tree, Branch) and tree.kind in ("list", "tuple", "scan"):
-        parts = tuple(as_view(item, "table:polars.LazyFrame") for item in tree.items)
-        if kind == "table:polars.LazyFrame":
-            return parts[0] if len(parts) == 1 else Branch("scan", parts)
-        raise LineageError("several tables can be seen as one LazyFrame; collect it in a node for another type")
+        return [tree]
+    if isinstance(tree, Branch) and tree.kind == "shards":
+        schemas, tables = tree.items
+        assert isinstance(tables, Branch)
+        distinct = {leaf.digest: leaf for leaf in _tables(schemas, kind)}
+        filled = Branch("list", tuple(item for item in tables.items if item is not None))
+        return [*distinct.values(), *_tables(filled, kind)]
+    if isinstance(tree, Branch) and tree.kind in ("list", "tuple", "scan", "joined"):
+        return [leaf for item in tree.items for leaf in _tables(item, kind)]
     raise LineageError(
         f"only tables and lists of tables can be seen as {kind.partition(':')[2]}, not {_described(tree)}"
     )

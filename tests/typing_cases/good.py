@@ -182,6 +182,16 @@ assert_type(told(ln.attempt(scaled)(1, 2.0)), str)
 assert_type(ln.scan(table(1)), pl.LazyFrame)
 assert_type(height(ln.scan(ln.map(table, [1]))), int)
 assert_type(ln.view(table(1), pl.LazyFrame), pl.LazyFrame)
+assert_type(ln.view(ln.map(table, [1]), pl.DataFrame), pl.DataFrame)
+assert_type(ln.scan([], schema={"a": int}), pl.LazyFrame)
+assert_type(ln.partition(table(1), by="a", rows=10), list[pl.DataFrame])
+assert_type(ln.partition(ln.map(table, [1])), list[pl.DataFrame])
+assert_type(ln.partition(ln.scan(table(1)), by=["a", "b"]), list[pl.LazyFrame])
+assert_type(ln.shuffle(ln.map(table, [1]), by="a", into=4), list[pl.DataFrame])
+assert_type(ln.shuffle(table(1), by="a"), list[pl.DataFrame])
+assert_type(ln.map(fit, ln.shuffle(ln.map(table, [1]), by="a")), list[Model])
+assert_type(ln.map(height, ln.shuffle([ln.scan(table(1))], by="a")), list[int])
+assert_type(ln.materialize(ln.map(table, [1])).scan(), pl.LazyFrame)
 
 
 # inputs

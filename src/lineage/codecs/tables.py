@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lineage.codecs.pandas_frames import from_pandas, to_pandas
+from lineage.codecs.scans import Part
 from lineage.digest import Digest, digest_of
 from lineage.errors import CodecError, CorruptObjectError
 
@@ -65,7 +66,10 @@ class TableCodec:
         return _write_polars(value.to_frame() if name == "polars.Series" else value, folder)
 
     def decode(self, files: Mapping[str, Path], notes: Mapping[str, Any], kind: str) -> Any:
+        """Return the table as its type, or as the `Part` of a scan where the kind is `table:part`."""
         name = kind.partition(":")[2]
+        if name == "part":
+            return _part(files, notes)
         if "pandas" in notes and name.startswith("polars."):
             return _as_polars(_unlabelled(_read_arrow(files, notes), notes["pandas"]), name)
         if name == "polars.LazyFrame":
@@ -118,7 +122,7 @@ def _write_polars(frame: Any, folder: Path) -> dict[str, Any]:
             if all(_is_plain(dtype) for dtype in frame.dtypes) or _same(
                 frame, _read_polars({"table.parquet": folder / "table.parquet"}, {})
             ):
-                return {}
+                return {"columns": _columns(frame.schema)}
             (folder / "table.parquet").unlink()
             reason = CodecError("parquet does not give back the same table")
         try:
@@ -126,7 +130,7 @@ def _write_polars(frame: Any, folder: Path) -> dict[str, Any]:
         except BaseException as error:
             _raise_unless_of_polars(error)
             raise CodecError(f"a table with schema {dict(frame.schema)} can't be kept: {error}") from reason
-        return {}
+        return {"columns": _columns(frame.schema)}
     (folder / "table.empty").write_bytes(b"")
     return {"height": frame.height}
 
@@ -157,14 +161,41 @@ def _read_polars(files: Mapping[str, Path], notes: Mapping[str, Any]) -> Any:
     return pl.DataFrame(height=notes["height"]) if notes["height"] else pl.DataFrame()
 
 
+def _columns(schema: Any) -> dict[str, str]:
+    """Return a schema as text, kept beside a table so that many can be compared without opening them."""
+    return {name: str(dtype) for name, dtype in schema.items()}
+
+
 def _scan(files: Mapping[str, Path], notes: Mapping[str, Any]) -> Any:
     import polars as pl
 
-    if "table.parquet" in files and not notes.get("arrow"):
+    if "table.parquet" in files and (not notes.get("arrow") or _reads_alike(files["table.parquet"])):
         return pl.scan_parquet(files["table.parquet"], hive_partitioning=False, glob=False)
     if "table.arrow" in files:
         return pl.scan_ipc(files["table.arrow"])
     return _read_polars(files, notes).lazy()
+
+
+def _part(files: Mapping[str, Path], notes: Mapping[str, Any]) -> Part:
+    """Return a stored table as a part of a scan, opening its file only where nobody noted its columns."""
+    if "pandas" in notes or ("arrow" in notes and "table.parquet" not in files) or "height" in notes:
+        frame = TableCodec().decode(files, notes, "table:polars.LazyFrame")
+        return Part(_columns(frame.collect_schema()), frame=frame)
+    columns = notes.get("columns") or _columns(_scan(files, notes).collect_schema())
+    if "table.parquet" not in files:
+        return Part(columns, ipc=files["table.arrow"])
+    if notes.get("arrow") and not _reads_alike(files["table.parquet"]):
+        return Part(columns, frame=_scan(files, notes))
+    return Part(columns, parquet=files["table.parquet"])
+
+
+def _reads_alike(path: Path) -> bool:
+    """Say whether polars finds in a parquet file that Arrow wrote what it would find in the Arrow table."""
+    import polars as pl
+    import pyarrow.parquet as pq
+
+    empty: Any = pl.from_arrow(pq.read_schema(path).empty_table())
+    return all(map(_is_plain, empty.dtypes)) and bool(pl.read_parquet_schema(path) == dict(empty.schema))
 
 
 def _plain_arrow(table: Any) -> Any:

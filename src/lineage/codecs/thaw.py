@@ -10,6 +10,7 @@ from typing import Any
 from lineage.codecs.atoms import read_atom
 from lineage.codecs.freeze import Identify
 from lineage.codecs.plain import find_by_name
+from lineage.codecs.scans import read_as_one, scan_as_one
 from lineage.content.tree import Atom, Branch, Leaf, Tree, digest_tree
 from lineage.errors import CorruptObjectError, NotFoundError
 from lineage.outcomes import Failed
@@ -39,12 +40,23 @@ class Thawer:
             build = _BUILDERS.get(tree.kind)
             if build is not None:
                 return build([self.thaw(item) for item in _in_order(tree)])
+            if tree.kind in ("scan", "joined"):
+                return self._as_one(tree)
             return self._instance(tree)
         if isinstance(tree, Leaf):
             return self._leaf(tree)
         if isinstance(tree, Atom):
             return self._enum(tree) if tree.kind in ("enum", "flag") else read_atom(tree)
         return tree
+
+    def _as_one(self, branch: Branch) -> Any:
+        """Return several tables as one, read together."""
+        name = branch.text.partition(":")[2] or "polars.LazyFrame"
+        tables = [item for item in branch.items if isinstance(item, Leaf)]
+        if name.startswith("polars."):
+            tables = [leaf.viewed_as("table:part") for leaf in tables]
+        parts = [self._leaf(leaf) for leaf in tables]
+        return scan_as_one(parts) if name == "polars.LazyFrame" else read_as_one(parts, name)
 
     def _leaf(self, leaf: Leaf) -> Any:
         if leaf.family == "failed":
@@ -105,12 +117,6 @@ def _partial(items: list[Any]) -> Any:
     return functools.partial(function, *arguments, **keywords)
 
 
-def _scan(items: list[Any]) -> Any:
-    import polars as pl
-
-    return pl.concat(items, how="vertical") if items else pl.LazyFrame()
-
-
 _BUILDERS: dict[str, Callable[[list[Any]], Any]] = {
     "list": lambda items: items,
     "tuple": tuple,
@@ -124,5 +130,4 @@ _BUILDERS: dict[str, Callable[[list[Any]], Any]] = {
     "range": lambda items: range(*items),
     "slice": lambda items: slice(*items),
     "partial": _partial,
-    "scan": _scan,
 }

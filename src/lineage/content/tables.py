@@ -91,7 +91,7 @@ def digest_polars(frame: pl.DataFrame) -> TableDigest:
     plain = {n: _of_column(n, exported, dtype) for n, dtype in frame.schema.items()}
     changed = {name: dtype for name, dtype in plain.items() if dtype != frame.schema[name]}
     # Not pa.table(frame), which imports pandas to see whether it is one of its frames.
-    stream = frame.with_columns(frame[n].cast(dtype) for n, dtype in changed.items())
+    stream = frame.with_columns(frame[n].cast(dtype) for n, dtype in changed.items()) if changed else frame
     table = pa.RecordBatchReader.from_stream(stream).read_all()
     types = {
         name: _of_column(name, polars_type_name, dtype, table.schema.field(name).type)

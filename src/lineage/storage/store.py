@@ -105,6 +105,8 @@ class Store:
             return 0
         if leaf.value is None:
             raise ObjectMissingError(f"dataset {short(leaf.content)} is gone; materialise it again")
+        if leaf.family == "table":  # it may be seen as a table of another library than it is of
+            leaf = leaf.viewed_as(self.freezer.kind_of(type(leaf.value)) or leaf.kind)
         manifest = self._encode(leaf)
         self.index.add_manifest(leaf.content, manifest, leaf.info or {})
         return manifest.size
