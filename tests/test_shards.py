@@ -219,8 +219,8 @@ def test_without_into_there_is_a_table_for_each_key(library: str, session: ln.Se
 def test_a_table_of_a_shuffle_is_typed_as_the_parts(session: ln.Session) -> None:
     mapped: Any = ln.map
     by_key = ln.shuffle([month(1)], by="carrier")
-    with pytest.raises(NodeError, match="DataFrame is not LazyFrame"):
-        ln.compute(mapped(lazily, by_key))
+    with pytest.raises(WiringError, match="DataFrame is not LazyFrame"):
+        mapped(lazily, by_key)
     with pytest.raises(WiringError, match="DataFrame is not LazyFrame"):
         mapped(lazily, ln.shuffle([month(1)], by="carrier", into=2))
     with pytest.raises(WiringError, match="DataFrame is not LazyFrame"):

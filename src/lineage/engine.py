@@ -192,7 +192,7 @@ class Engine:
         if isinstance(step.hole, Attempt) and step.inputs[0].state == FAILED:
             step.tree = failed_leaf(self._failed(step.inputs[0]))
             step.digest = digest_tree(step.tree)
-            step.tainted = True  # so that the failed call is tried again next time
+            step.tainted = step.catches = True  # so that the failed call is tried again next time
             self._finish(step)
             return
         try:
@@ -350,10 +350,25 @@ class Engine:
             self._arguments[id(step)], [made_from.execution for made_from in below], each=_is_list_of_calls(tree)
         )
         done = Outcome(work, Success(load_tree(text), text, digest_tree(full), side))
-        if any(made_from.tainted for made_from in below):
+        if self._catches(step, below):
             self._take_tainted(step, done)
-        else:
-            self._take(done)
+            return
+        if any(made_from.tainted for made_from in below):  # by what the call was given: that is in its key
+            for same in self._flying.get(work.key, [step]):
+                same.tainted = True
+        self._take(done)
+
+    def _catches(self, expanded: Step, below: list[Step]) -> bool:
+        """Say whether a failure was caught among the calls that an expansion made."""
+        stack, seen = list(below), {id(step) for step in expanded.inputs}
+        while stack:
+            step = stack.pop()
+            if id(step) not in seen:
+                seen.add(id(step))
+                if step.catches:
+                    return True
+                stack.extend(step.inputs)
+        return False
 
     def _take_tainted(self, step: Step, outcome: Outcome) -> None:
         """Take an expansion over caught failures. Its own key does not say that there were any, as those of its consumers
@@ -363,7 +378,7 @@ class Engine:
         relies = merged([step.relies_on, *(made_from.relies_on for made_from in step.inputs)])
         step.relies_on = _NEVER
         for same in waiting:
-            same.tainted = True
+            same.tainted = same.catches = True
         self._take(outcome)
         for same in waiting:
             same.relies_on = relies

@@ -51,6 +51,7 @@ class Step:
     __slots__ = (
         "base",
         "blocked",
+        "catches",
         "consumers",
         "digest",
         "error",
@@ -90,6 +91,7 @@ class Step:
         self.execution: int | None = None
         self.relies_on: tuple[tuple[str, str], ...] = ()
         self.tainted = False
+        self.catches = False
         self.forced = False
         self.repaired = False
         self.outdated = False
