@@ -64,7 +64,8 @@ class Session:
 
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
     names to executors, `"default"` among them; `verify` says when stored bytes are checked (`always`, `first`,
-    `never`); a store that is not `trusted` reads no pickles; `on_event` is told `(verdict, node name, call text)` of what happens.
+    `never`); a store that is not `trusted` reads no pickles; with `read_only` what the store has is served, work is
+    refused, and nothing in its folder changes; `on_event` is told `(verdict, node name, call text)` of what happens.
 
     >>> import tempfile
     >>> with Session(tempfile.mkdtemp()) as session:
@@ -82,6 +83,7 @@ class Session:
         user: str | None = None,
         verify: Verify = "first",
         trusted: bool = True,
+        read_only: bool = False,
         progress: bool | None = None,
         on_event: Callable[[str, str, str], None] | None = None,
     ) -> None:
@@ -94,6 +96,7 @@ class Session:
         self.on_event = on_event
         self._verify: Verify = verify
         self._trusted = trusted
+        self._read_only = read_only
         self._store: Store | None = None
         self._tokens: list[Token[Session | None]] = []
 
@@ -101,7 +104,9 @@ class Session:
     def store(self) -> Store:
         """The open store. Opened at first use."""
         if self._store is None:
-            self._store = Store(self.root, freezer, verify=self._verify, trusted=self._trusted)
+            self._store = Store(
+                self.root, freezer, verify=self._verify, trusted=self._trusted, read_only=self._read_only
+            )
         return self._store
 
     def __enter__(self) -> Session:
@@ -369,6 +374,11 @@ class Session:
         broken = [
             step for step in origins if not (engine.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
         ]
+        if broken and not self.store.index.writable:
+            raise ReadOnlyStoreError(
+                f"the store in {self.root} is read-only, and the result of {broken[0].node.name} is damaged or gone; "
+                "open one that can be written"
+            )
         if broken:
             with capture.capturing(), fixed_settings(_packages(engine.graph), _cpus(engine.graph)):
                 engine.repair(broken)

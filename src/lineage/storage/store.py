@@ -66,7 +66,7 @@ class Store:
         self.codecs = freezer.codecs
         self.trusted = trusted
         writable = not read_only and _is_writable(self.root)
-        self.objects = LocalObjects(self.root / "objects", verify=verify)
+        self.objects = LocalObjects(self.root / "objects", verify=verify, writable=writable)
         self.index = SqliteIndex(self.root / "index.sqlite", before_commit=self.objects.sync, writable=writable)
         self._borrowed: tempfile.TemporaryDirectory[str] | None = None
         self._presence: Presence | None = None
