@@ -5,11 +5,14 @@ Projects are written to a folder and run in processes of their own, as a user's 
 
 from __future__ import annotations
 
+import copyreg
 import json
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -476,6 +479,70 @@ def test_a_request_never_mixes_two_generations(session: ln.Session, tmp_path: Pa
 class Model:
     def __init__(self, weight: int) -> None:
         self.weight = weight
+
+
+class Hiding:
+    def __init__(self, weight: int = 0) -> None:
+        self.weight = weight
+        self.lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def read(self) -> int:
+        return self.weight
+
+
+class Rebuilt(Hiding):
+    def __reduce__(self) -> Any:
+        return (Rebuilt, ())
+
+
+class Slotted:
+    __slots__ = ("weight",)
+
+    def __init__(self, weight: int) -> None:
+        self.weight = weight
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        return (Slotted, (0,))
+
+
+class Registered:
+    def __init__(self, weight: int) -> None:
+        self.weight = weight
+
+
+copyreg.pickle(Registered, lambda _: (Registered, (0,)))
+
+
+@pytest.mark.parametrize("cls", [Hiding, Rebuilt, Slotted, Registered])
+def test_a_global_counts_by_all_that_it_holds_whatever_its_pickle_leaves_out(session: ln.Session, cls: Any) -> None:
+    def made(weight: int) -> Any:
+        held = {"inside": [cls(weight)]}
+
+        @ln.node
+        def weigh() -> int:
+            return int(held["inside"][0].weight)
+
+        return weigh()
+
+    assert ln.compute(made(1)) == 1
+    assert ln.compute(made(2)) == 2
+    assert ln.plan(made(1)).counts() == {"hit": 1}
+
+
+def test_a_method_of_an_instance_that_hides_its_state_counts_by_it(session: ln.Session) -> None:
+    def made(weight: int) -> Any:
+        read = Hiding(weight).read
+
+        @ln.node
+        def weigh() -> int:
+            return read()
+
+        return weigh()
+
+    assert ln.compute(made(1), made(2)) == (1, 2)
 
 
 def test_an_instance_of_a_plain_class_travels_between_nodes(session: ln.Session, log: EventLog) -> None:
