@@ -6,6 +6,7 @@ Projects are written to a folder and run in processes of their own, as a user's 
 from __future__ import annotations
 
 import copyreg
+import dataclasses
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import polars as pl
 import pytest
 
 import lineage as ln
+from lineage.errors import NodeError
 from lineage.testing import EventLog
 
 
@@ -196,6 +198,37 @@ def test_a_value_carries_the_code_of_its_class(project: Project) -> None:
         @attrs.frozen
         class Square:
             side: int
+
+            def area(self):
+                return self.side ** 2
+        """,
+    )
+    assert project.run()[0] == 9
+    project.edit("shapes.py", "** 2", "** 2 + 1")
+    assert project.run() == (10, ["executed area"])
+
+
+def test_an_instance_of_a_plain_class_carries_the_code_of_its_class(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+        from shapes import Square
+
+        @ln.node
+        def area(shape: object) -> int:
+            return shape.area()
+
+        def flow():
+            return area(Square(3))
+        """,
+    )
+    project.write(
+        "shapes.py",
+        """
+        class Square:
+            def __init__(self, side):
+                self.side = side
 
             def area(self):
                 return self.side ** 2
@@ -479,6 +512,43 @@ def test_a_request_never_mixes_two_generations(session: ln.Session, tmp_path: Pa
 class Model:
     def __init__(self, weight: int) -> None:
         self.weight = weight
+
+
+def test_the_order_of_a_dict_is_part_of_an_argument_and_of_a_result(session: ln.Session) -> None:
+    @ln.node
+    def first(d: dict[str, int]) -> str:
+        return next(iter(d))
+
+    @ln.node
+    def made(reverse: bool) -> dict[str, int]:
+        return {"b": 2, "a": 1} if reverse else {"a": 1, "b": 2}
+
+    assert ln.compute(first({"a": 1, "b": 2}), first({"b": 2, "a": 1})) == ("a", "b")
+    assert ln.compute(first(made(False)), first(made(True))) == ("a", "b")
+
+
+class Growing:
+    """A field that is more each time it is set, so that what is read back is not what was stored."""
+
+    def __get__(self, owner: Any, _: Any = None) -> int:
+        return 0 if owner is None else int(owner.__dict__["size"])
+
+    def __set__(self, owner: Any, value: int) -> None:
+        owner.__dict__["size"] = value + 1
+
+
+@dataclasses.dataclass
+class Grown:
+    size: Any = Growing()
+
+
+def test_a_result_that_reads_back_as_something_else_is_refused(session: ln.Session) -> None:
+    @ln.node
+    def grow() -> Grown:
+        return Grown(1)
+
+    with pytest.raises(NodeError, match="does not survive being stored"):
+        ln.compute(grow())
 
 
 class Hiding:
