@@ -8,6 +8,7 @@ from __future__ import annotations
 import copyreg
 import dataclasses
 import json
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -315,6 +316,56 @@ def test_a_node_reached_only_through_a_value_counts_below_a_dynamic_node(project
     assert project.run()[0] == "6"
 
 
+@pytest.fixture
+def chooser(project: Project) -> Project:
+    """A dynamic node whose own code stays as it is while a node that it makes calls of gets another version."""
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+        import steps
+
+        @ln.node
+        def word(n: int) -> str:
+            return "inc"
+
+        @ln.dynamic
+        def choose(name: str) -> int:
+            return steps.ALL[name](1)
+
+        def flow():
+            return choose(word(1))
+        """,
+    )
+    project.write(
+        "steps.py",
+        """
+        import lineage as ln
+
+        @ln.node(version="1")
+        def inc(x: int) -> int:
+            return x + 1
+
+        ALL = {"inc": inc}
+        """,
+    )
+    assert project.run() == (2, ["executed word", "executed inc", "executed choose"])
+    assert project.run() == (2, ["hit choose"])
+    project.edit("steps.py", 'version="1"', 'version="2"')
+    return project
+
+
+def test_another_version_of_a_node_below_a_dynamic_node_is_no_hit_by_recipe(chooser: Project) -> None:
+    assert "executed inc" in chooser.run()[1]
+
+
+def test_another_version_of_a_node_below_a_dynamic_node_is_no_hit_by_content(chooser: Project) -> None:
+    chooser.edit("main.py", 'return "inc"', 'return "in" + "c"')
+    value, log = chooser.run()
+    assert (value, log[0]) == (2, "executed word")
+    assert "executed inc" in log
+
+
 def test_a_changed_default_is_a_new_key_and_a_spelled_out_one_is_not(project: Project) -> None:
     project.write(
         "main.py",
@@ -507,6 +558,34 @@ def test_a_request_never_mixes_two_generations(session: ln.Session, tmp_path: Pa
     source.write_text("10")
     assert ln.compute(inc(inc(read())), read(), refresh=[read]) == (12, 10)
     assert ln.compute(inc(inc(read())), inc(read()), read()) == (12, 11, 10)
+
+
+def test_a_hit_that_was_made_from_another_result_than_this_plan_resolves_is_decided_anew(
+    session: ln.Session, log: EventLog
+) -> None:
+    @ln.node
+    def one(x: int) -> int:
+        return x
+
+    @ln.node
+    def inc(x: int) -> int:
+        return x + 1
+
+    @ln.node
+    def twice(x: int) -> int:
+        return 2 * x
+
+    other = ln.materialize(one(10))
+    assert ln.compute(inc(one(1)), twice(one(1))) == (2, 2)
+    first = ln.materialize(one(1))
+    session.close()
+    index = sqlite3.connect(session.root / "index.sqlite")  # as if two processes had recorded `one(1)` differently
+    index.execute("UPDATE recipes SET execution = ? WHERE execution = ?", (other._execution, first._execution))
+    index.commit()
+    index.close()
+    log.clear()
+    assert ln.compute(one(1), inc(one(1))) == (10, 11)
+    assert log.names() == ["hit one", "executed inc"]
 
 
 class Model:
