@@ -739,3 +739,22 @@ def test_a_scratch_folder_that_is_kept_outlives_the_next_session(tmp_path: Path)
     with ln.Session(tmp_path / "store") as again:
         _ = again.store
         assert (Path(folder) / "note").read_text() == "looked at later"
+
+
+def test_blas_has_one_thread_inside_nodes_and_its_own_number_outside(session: ln.Session) -> None:
+    before = _blas_threads()
+
+    @ln.node
+    def threads(n: int) -> list[int]:
+        return _blas_threads()
+
+    assert set(ln.compute(threads(1))) == {1}
+    assert _blas_threads() == before
+
+
+def _blas_threads() -> list[int]:
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return [int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"]

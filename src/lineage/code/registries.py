@@ -9,21 +9,21 @@ from __future__ import annotations
 import abc
 import gc
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lineage.code.origin import Origin, origin_of_module_name
 
-__all__ = ["live_subclasses", "virtual_subclasses"]
+__all__ = ["live_subclasses", "until_registered", "virtual_subclasses"]
 
 
-def live_subclasses(cls: type) -> list[type]:
+def live_subclasses(cls: type, *, collect: bool = True) -> list[type]:
     """Return the project's classes below `cls` that are alive, each before its own, in the order in which they were made.
 
     A class that was replaced lives until the next collection of garbage (that of a slotted attrs class does), so that is
-    had first where two have one name.
+    had first where two have one name (unless told not to `collect`).
     """
-    names = Counter(map(_name, _below(cls)))
+    names = Counter(map(_name, _below(cls))) if collect else Counter[tuple[str, str]]()
     if any(count > 1 for count in names.values()):
         gc.collect()
     return _below(cls)
@@ -67,6 +67,20 @@ def virtual_subclasses(cls: type) -> list[type]:
         seen.update(map(id, fresh))
         waiting += fresh
     return sorted(found.values(), key=_name)
+
+
+def until_registered(look: Callable[[], list[type]]) -> Callable[[], list[type]]:
+    """Return a function that looks again only when something was registered with any abstract class since."""
+    token, found = abc.get_cache_token(), look()
+
+    def again() -> list[type]:
+        nonlocal token, found
+        now = abc.get_cache_token()
+        if now != token:
+            token, found = now, look()
+        return found
+
+    return again
 
 
 def _registered(cls: type) -> list[type]:

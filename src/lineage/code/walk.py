@@ -31,7 +31,7 @@ from lineage.code.origin import (
     origin_of_module_name,
 )
 from lineage.code.parts import Parts, address_of, lineage_function, parts_of
-from lineage.code.registries import live_subclasses, virtual_subclasses
+from lineage.code.registries import live_subclasses, until_registered, virtual_subclasses
 from lineage.code.unstable import without_identity
 from lineage.digest import Digest, digest_of
 from lineage.errors import UnstableIdentityError
@@ -168,7 +168,7 @@ class Walk(Ledger):
         key = ("subclasses", id(cls))
         if key not in self._labels:
             found = live_subclasses(cls)
-            self.guards.listing(lambda: live_subclasses(cls), found)
+            self.guards.listing(lambda: live_subclasses(cls, collect=False), found)
             self._list(key, f"subclasses of {_short(cls.__qualname__)}", found, parent)
         return self._labels[key]
 
@@ -186,11 +186,12 @@ class Walk(Ledger):
 
         def look() -> list[type]:
             found = virtual_subclasses(cls)
-            ours = [one for one in found if origin_of_module_name(one.__module__) is Origin.PROJECT]
-            return ours if theirs else found
+            return (
+                [one for one in found if origin_of_module_name(one.__module__) is Origin.PROJECT] if theirs else found
+            )
 
         found = look()
-        self.guards.listing(look, found)
+        self.guards.listing(until_registered(look) if theirs else look, found)  # theirs may have thousands below them
         if found:
             self._list(key, f"virtual subclasses of {_short(cls.__qualname__)}", found, parent)
 
