@@ -125,7 +125,11 @@ class SqliteIndex:
         import tempfile
 
         self._copy = tempfile.TemporaryDirectory(prefix="lineage-index-", ignore_cleanup_errors=True)
-        return _open_to_read(_copied(self.path, Path(self._copy.name)))
+        try:
+            return _open_to_read(_copied(self.path, Path(self._copy.name)))
+        except BaseException:
+            self._copy.cleanup()
+            raise
 
     def _explained(self, error: Exception, what: str) -> StoreError:
         if isinstance(error, StoreError):
