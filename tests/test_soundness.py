@@ -5,16 +5,22 @@ Projects are written to a folder and run in processes of their own, as a user's 
 
 from __future__ import annotations
 
+import copyreg
+import dataclasses
 import json
+import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 import lineage as ln
+from lineage.errors import NodeError
 from lineage.testing import EventLog
 
 
@@ -203,6 +209,37 @@ def test_a_value_carries_the_code_of_its_class(project: Project) -> None:
     assert project.run() == (10, ["executed area"])
 
 
+def test_an_instance_of_a_plain_class_carries_the_code_of_its_class(project: Project) -> None:
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+        from shapes import Square
+
+        @ln.node
+        def area(shape: object) -> int:
+            return shape.area()
+
+        def flow():
+            return area(Square(3))
+        """,
+    )
+    project.write(
+        "shapes.py",
+        """
+        class Square:
+            def __init__(self, side):
+                self.side = side
+
+            def area(self):
+                return self.side ** 2
+        """,
+    )
+    assert project.run()[0] == 9
+    project.edit("shapes.py", "** 2", "** 2 + 1")
+    assert project.run() == (10, ["executed area"])
+
+
 def test_a_stored_instance_of_an_edited_class_is_a_miss(project: Project) -> None:
     project.write(
         "main.py",
@@ -277,6 +314,56 @@ def test_a_node_reached_only_through_a_value_counts_below_a_dynamic_node(project
     assert project.run() == ("2", ["hit show"])
     project.edit("steps.py", "return x + 1", "return x + 5")
     assert project.run()[0] == "6"
+
+
+@pytest.fixture
+def chooser(project: Project) -> Project:
+    """A dynamic node whose own code stays as it is while a node that it makes calls of gets another version."""
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+        import steps
+
+        @ln.node
+        def word(n: int) -> str:
+            return "inc"
+
+        @ln.dynamic
+        def choose(name: str) -> int:
+            return steps.ALL[name](1)
+
+        def flow():
+            return choose(word(1))
+        """,
+    )
+    project.write(
+        "steps.py",
+        """
+        import lineage as ln
+
+        @ln.node(version="1")
+        def inc(x: int) -> int:
+            return x + 1
+
+        ALL = {"inc": inc}
+        """,
+    )
+    assert project.run() == (2, ["executed word", "executed inc", "executed choose"])
+    assert project.run() == (2, ["hit choose"])
+    project.edit("steps.py", 'version="1"', 'version="2"')
+    return project
+
+
+def test_another_version_of_a_node_below_a_dynamic_node_is_no_hit_by_recipe(chooser: Project) -> None:
+    assert "executed inc" in chooser.run()[1]
+
+
+def test_another_version_of_a_node_below_a_dynamic_node_is_no_hit_by_content(chooser: Project) -> None:
+    chooser.edit("main.py", 'return "inc"', 'return "in" + "c"')
+    value, log = chooser.run()
+    assert (value, log[0]) == (2, "executed word")
+    assert "executed inc" in log
 
 
 def test_a_changed_default_is_a_new_key_and_a_spelled_out_one_is_not(project: Project) -> None:
@@ -473,9 +560,138 @@ def test_a_request_never_mixes_two_generations(session: ln.Session, tmp_path: Pa
     assert ln.compute(inc(inc(read())), inc(read()), read()) == (12, 11, 10)
 
 
+def test_a_hit_that_was_made_from_another_result_than_this_plan_resolves_is_decided_anew(
+    session: ln.Session, log: EventLog
+) -> None:
+    @ln.node
+    def one(x: int) -> int:
+        return x
+
+    @ln.node
+    def inc(x: int) -> int:
+        return x + 1
+
+    @ln.node
+    def twice(x: int) -> int:
+        return 2 * x
+
+    other = ln.materialize(one(10))
+    assert ln.compute(inc(one(1)), twice(one(1))) == (2, 2)
+    first = ln.materialize(one(1))
+    session.close()
+    index = sqlite3.connect(session.root / "index.sqlite")  # as if two processes had recorded `one(1)` differently
+    index.execute("UPDATE recipes SET execution = ? WHERE execution = ?", (other._execution, first._execution))
+    index.commit()
+    index.close()
+    log.clear()
+    assert ln.compute(one(1), inc(one(1))) == (10, 11)
+    assert log.names() == ["hit one", "executed inc"]
+
+
 class Model:
     def __init__(self, weight: int) -> None:
         self.weight = weight
+
+
+def test_the_order_of_a_dict_is_part_of_an_argument_and_of_a_result(session: ln.Session) -> None:
+    @ln.node
+    def first(d: dict[str, int]) -> str:
+        return next(iter(d))
+
+    @ln.node
+    def made(reverse: bool) -> dict[str, int]:
+        return {"b": 2, "a": 1} if reverse else {"a": 1, "b": 2}
+
+    assert ln.compute(first({"a": 1, "b": 2}), first({"b": 2, "a": 1})) == ("a", "b")
+    assert ln.compute(first(made(False)), first(made(True))) == ("a", "b")
+
+
+class Growing:
+    """A field that is more each time it is set, so that what is read back is not what was stored."""
+
+    def __get__(self, owner: Any, _: Any = None) -> int:
+        return 0 if owner is None else int(owner.__dict__["size"])
+
+    def __set__(self, owner: Any, value: int) -> None:
+        owner.__dict__["size"] = value + 1
+
+
+@dataclasses.dataclass
+class Grown:
+    size: Any = Growing()
+
+
+def test_a_result_that_reads_back_as_something_else_is_refused(session: ln.Session) -> None:
+    @ln.node
+    def grow() -> Grown:
+        return Grown(1)
+
+    with pytest.raises(NodeError, match="does not survive being stored"):
+        ln.compute(grow())
+
+
+class Hiding:
+    def __init__(self, weight: int = 0) -> None:
+        self.weight = weight
+        self.lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def read(self) -> int:
+        return self.weight
+
+
+class Rebuilt(Hiding):
+    def __reduce__(self) -> Any:
+        return (Rebuilt, ())
+
+
+class Slotted:
+    __slots__ = ("weight",)
+
+    def __init__(self, weight: int) -> None:
+        self.weight = weight
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        return (Slotted, (0,))
+
+
+class Registered:
+    def __init__(self, weight: int) -> None:
+        self.weight = weight
+
+
+copyreg.pickle(Registered, lambda _: (Registered, (0,)))
+
+
+@pytest.mark.parametrize("cls", [Hiding, Rebuilt, Slotted, Registered])
+def test_a_global_counts_by_all_that_it_holds_whatever_its_pickle_leaves_out(session: ln.Session, cls: Any) -> None:
+    def made(weight: int) -> Any:
+        held = {"inside": [cls(weight)]}
+
+        @ln.node
+        def weigh() -> int:
+            return int(held["inside"][0].weight)
+
+        return weigh()
+
+    assert ln.compute(made(1)) == 1
+    assert ln.compute(made(2)) == 2
+    assert ln.plan(made(1)).counts() == {"hit": 1}
+
+
+def test_a_method_of_an_instance_that_hides_its_state_counts_by_it(session: ln.Session) -> None:
+    def made(weight: int) -> Any:
+        read = Hiding(weight).read
+
+        @ln.node
+        def weigh() -> int:
+            return read()
+
+        return weigh()
+
+    assert ln.compute(made(1), made(2)) == (1, 2)
 
 
 def test_an_instance_of_a_plain_class_travels_between_nodes(session: ln.Session, log: EventLog) -> None:
@@ -523,3 +739,22 @@ def test_a_scratch_folder_that_is_kept_outlives_the_next_session(tmp_path: Path)
     with ln.Session(tmp_path / "store") as again:
         _ = again.store
         assert (Path(folder) / "note").read_text() == "looked at later"
+
+
+def test_blas_has_one_thread_inside_nodes_and_its_own_number_outside(session: ln.Session) -> None:
+    before = _blas_threads()
+
+    @ln.node
+    def threads(n: int) -> list[int]:
+        return _blas_threads()
+
+    assert set(ln.compute(threads(1))) == {1}
+    assert _blas_threads() == before
+
+
+def _blas_threads() -> list[int]:
+    import numpy as np
+    from threadpoolctl import threadpool_info
+
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return [int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas"]

@@ -20,7 +20,7 @@ codecs = standard_codecs()
 
 def digest_constant(value: object, identify: Callable[[object], Digest]) -> Digest:
     """Return the digest of a value that code refers to; `identify` answers for code inside it."""
-    tree = Freezer(codecs.families, codecs.kinds, identify).freeze(value)
+    tree = Freezer(codecs.families, codecs.kinds, identify, code.hides_state).freeze(value)
     hole = next(holes(tree), None)
     if hole is not None:
         raise UnstableIdentityError(f"it is, or holds, {hole!r}, which must be an argument to count as an input")

@@ -65,7 +65,8 @@ class Session:
 
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
     names to executors, `"default"` among them; `verify` says when stored bytes are checked (`always`, `first`,
-    `never`); a store that is not `trusted` reads no pickles; `downloads` is how many bytes of copies of remote inputs may lie beside
+    `never`); a store that is not `trusted` reads no pickles; with `read_only` what the store has is served, work is
+    refused, and nothing in its folder changes; `downloads` is how many bytes of copies of remote inputs may lie beside
     the store; `max_fanout` (100,000) is how many calls one `map` may make, inside the block and in this session's runs;
     `on_event` is told `(verdict, node name, call text)` of what happens.
 
@@ -85,6 +86,7 @@ class Session:
         user: str | None = None,
         verify: Verify = "first",
         trusted: bool = True,
+        read_only: bool = False,
         progress: bool | None = None,
         downloads: int = LIMIT,
         max_fanout: int | None = None,
@@ -101,6 +103,7 @@ class Session:
         self._verify: Verify = verify
         self._trusted = trusted
         self._downloads = downloads
+        self._read_only = read_only
         self._store: Store | None = None
         self._tokens: list[tuple[Token[Session | None], contextlib.ExitStack]] = []
 
@@ -109,7 +112,12 @@ class Session:
         """The open store. Opened at first use."""
         if self._store is None:
             self._store = Store(
-                self.root, freezer, verify=self._verify, trusted=self._trusted, downloads=self._downloads
+                self.root,
+                freezer,
+                verify=self._verify,
+                trusted=self._trusted,
+                read_only=self._read_only,
+                downloads=self._downloads,
             )
         return self._store
 
@@ -395,6 +403,11 @@ class Session:
         broken = [
             step for step in origins if not (engine.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
         ]
+        if broken and not self.store.index.writable:
+            raise ReadOnlyStoreError(
+                f"the store in {self.root} is read-only, and the result of {broken[0].node.name} is damaged or gone; "
+                "open one that can be written"
+            )
         if broken:
             settings = fixed_settings(_packages(engine.graph), _cpus(engine.graph))
             with capture.capturing(), settings, fanout(self.max_fanout):

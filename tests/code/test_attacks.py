@@ -13,7 +13,34 @@ from lineage.errors import UnstableIdentityError
 ONE, TWO = "def f(*x): return 1", "def f(*x): return 2"
 
 # name -> `main`, and two versions of the module `h` that it imports
+DECIMAL = "import decimal, numpy as np\ndef f(*x): return 1\n"
 REACHED: dict[str, tuple[str, str, str]] = {
+    **{
+        f"a setting made in {where}": (
+            "def node(x):\n    return h.f(x)",
+            DECIMAL + statement,
+            DECIMAL + statement.replace("28", "14 * 2"),
+        )
+        for where, statement in {
+            "a plain binding": "old = decimal.setcontext(decimal.Context(prec=28))",
+            "an unpacking": "a, b = decimal.setcontext(decimal.Context(prec=28)), 1",
+            "an annotated binding": "old: object = decimal.setcontext(decimal.Context(prec=28))",
+            "a list that is bound": "old = [setattr(decimal.getcontext(), 'prec', n) for n in (28,)]",
+            "an assertion": "assert decimal.setcontext(decimal.Context(prec=28)) is None",
+            "a class body": "class Setup:\n    decimal.getcontext().prec = 28",
+            "a call in a class body": "class Setup:\n    decimal.setcontext(decimal.Context(prec=28))",
+            "a default": "def g(c=decimal.setcontext(decimal.Context(prec=28))): pass",
+            "a keyword's default": "def g(*, c=decimal.setcontext(decimal.Context(prec=28))): pass",
+            "a binding of what it was before": "old = np.seterr(**{'all': 'warn', **dict(zip((), (28,)))})",
+        }.items()
+    },
+    "what numba was told to take for a function": (
+        "import numba\n@numba.njit\ndef k(x): return h.f(x)\ndef node(x): return k(x)",
+        "from numba.extending import overload\ndef f(x): return x\n@overload(f)\ndef _f(x):\n"
+        "    def impl(x): return x + 1\n    return impl",
+        "from numba.extending import overload\ndef f(x): return x\n@overload(f)\ndef _f(x):\n"
+        "    def impl(x): return x + 2\n    return impl",
+    ),
     "the class of what a decorator of theirs keeps, though it has no identity": (
         "import reprlib\n@reprlib.recursive_repr(h.C())\ndef node(n):\n    return n",
         "import threading\nclass C:\n    def __init__(self): self.lock = threading.Lock()\n"

@@ -7,6 +7,7 @@ clean", "constant LIMIT", "package polars 2.1.0" found.is_current()       # in m
 anything that it saw been rebound or changed since?
 """
 
+from lineage.code.classes import hides_state
 from lineage.code.compiled import refresh_compiled
 from lineage.code.declaration import check_declaration
 from lineage.code.fingerprint import (
@@ -22,6 +23,7 @@ __all__ = [
     "DigestConstant",
     "check_declaration",
     "fingerprint",
+    "hides_state",
     "identify",
     "refresh_compiled",
     "source_of",

@@ -8,18 +8,24 @@ import builtins
 import importlib
 import os
 import sys
-from types import FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 from lineage.code.ambient import seeds, unseeded_call
+from lineage.code.frames import frame_read, frames_in, script
 from lineage.code.guards import MISSING
 from lineage.code.literals import literal, literal_path, path_read, reads_file
 from lineage.code.origin import Origin, module_named, origin_of_module
-from lineage.code.resolve import Found, Resolver
+from lineage.code.parts import address_of
+from lineage.code.resolve import Found, Resolver, is_project
 from lineage.code.symbols import (
     UNKNOWN,
+    Attribute,
     Call,
+    Cell,
+    Const,
     Event,
+    Global,
     GlobalStore,
     Imported,
     Result,
@@ -51,10 +57,14 @@ _FINDERS = frozenset(
         "pkgutil.resolve_name",
         "pkgutil.get_loader",
         "inspect.getmodule",
-        "inspect.currentframe",
+        *("inspect.currentframe", "inspect.stack", "sys._current_frames", "gc.get_objects", "gc.get_referrers"),
         "sys._getframe",
+        *("pickle.load", "pickle.loads", "pickle.Unpickler", "_pickle.load", "_pickle.loads", "_pickle.Unpickler"),
+        *("cloudpickle.load", "cloudpickle.loads", "dill.load", "dill.loads", "shelve.open"),
+        *("joblib.load", "joblib.numpy_pickle.load", "pandas.read_pickle", "pandas.io.pickle.read_pickle"),
     ]
 )
+"""What may reach any module of the project, or any class of it, by a name that no code shows."""
 _ENVIRONMENT_READS = (
     "os.environ.get",
     "os.environ.pop",
@@ -79,6 +89,8 @@ class Body:
         self.seeded = self._seeded(scanned)
         for event in scanned.events:
             self.event(event)
+        if scanned.reads_globals:
+            self.bindings["__globals__", self.widen(globals)] = None
         for extra in self.resolver.extras:
             self.bind(extra, None)
         return tuple(f"{text}\0{target}".encode("utf-8", "surrogatepass") for text, target in self.bindings)
@@ -102,6 +114,7 @@ class Body:
 
     def use(self, value: Value, line: int) -> None:
         for symbol in _ordered(value):
+            self.subclasses(symbol)
             found = self.resolver.resolve(symbol)
             if found is not None:
                 self.bind(found, line)
@@ -117,10 +130,12 @@ class Body:
         if self.reads_environment(found):
             self.refuse_environment(line)
             return ""
-        if _is_any(value, _WIDENERS) or value is sys.modules or found.path in _FINDERS:
+        if _is_any(value, _WIDENERS) or value is sys.modules or _finds(found):
             return self.widen(value)
         walk.refuse_ambient(value, found.path, self.label, line, self.seeded)
         if found.path is not None:
+            if isinstance(value, type):
+                walk.named(value, self.label)
             return walk.foreign(found.path)
         if value is MISSING:
             return walk.unbound(found.text)
@@ -141,7 +156,11 @@ class Body:
             path = path_read(symbol, self.resolver)
             if path is not None and not self.writes(call, 0):
                 self.bindings["file", self.walk.file(path, self.source)] = None
+            self.subclasses(symbol)
             found = self.resolver.resolve(symbol)
+            self.frames(symbol, found, call)
+            if any(Const("__subclasses__", "str") in argument for argument in call.arguments or ()):
+                self.bindings["__subclasses__", self.walk.subclasses_of_any(self.source)] = None
             if found is not None:
                 taken |= self.special(found, call)
         for index, argument in enumerate(call.arguments or ()):
@@ -220,6 +239,53 @@ class Body:
             self.bind(module, call.line)
         self.module_ran(module, name)
         return {0}
+
+    # registries and variables that no name leads to
+
+    def subclasses(self, symbol: Symbol) -> None:
+        """Follow `C.__subclasses__` to what it returns."""
+        if not isinstance(symbol, Attribute) or symbol.name != "__subclasses__":
+            return
+        base = self.owner(symbol.base)
+        if base is None:
+            self.bindings["__subclasses__", self.walk.subclasses_of_any(self.source)] = None
+        else:
+            label = self.walk.subclasses(base.value, self.label)
+            self.bindings[f"{base.text}.__subclasses__", label] = None
+
+    def owner(self, symbol: Symbol) -> Found | None:
+        """Return the class that a symbol stands for; None where that is not certain."""
+        if isinstance(symbol, Attribute):
+            around = self.resolver.resolve(symbol.base)
+            if around is None or not isinstance(around.value, ModuleType):
+                return None
+        elif not isinstance(symbol, Global | Cell):
+            return None
+        found = self.resolver.resolve(symbol)
+        known = found is not None and isinstance(found.value, type) and found.value is not type
+        return found if known else None
+
+    def frames(self, symbol: Symbol, found: Found | None, call: Call) -> None:
+        """Follow the names that a call looks up in the variables around it."""
+        path = "" if found is None else _path(found)
+        read = frame_read(symbol, path, call, self.resolver)
+        if read is None:
+            return
+        namespace = script() if read.main else self.resolver.namespace
+        names = read.names
+        if names is None and read.main:
+            names = tuple(frames_in(namespace))
+            self.walk.guards.check(lambda: list(frames_in(namespace)))
+        if names is None:
+            module = module_named(namespace.get("__name__"))
+            if module is not None and origin_of_module(module) is Origin.PROJECT:
+                self.bindings["names around", self.walk.reach(module, self.label)] = None
+        resolver = Resolver(namespace, builtins, {}, self.walk.guards)
+        for name in names or ():
+            if name in namespace:
+                self.bind(resolver.name(name), call.line)
+            else:
+                self.walk.guards.name(namespace, name, MISSING)
 
     # the world outside
 
@@ -325,6 +391,18 @@ def _ordered(value: Value) -> list[Symbol]:
 
 def _is_any(value: object, among: tuple[object, ...]) -> bool:
     return any(value is one for one in among)  # by identity: a value's own `==` is never asked
+
+
+def _path(found: Found) -> str:
+    """Return where what was found is known in code of others: by how it was reached, or by what it says of itself."""
+    if found.path is not None:
+        return found.path
+    plain = isinstance(found.value, FunctionType | BuiltinFunctionType | MethodType | type)
+    return (address_of(found.value) or "") if plain and not is_project(found.value) else ""
+
+
+def _finds(found: Found) -> bool:
+    return _path(found) in _FINDERS
 
 
 def _is_namespace(found: Found) -> bool:

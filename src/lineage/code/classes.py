@@ -7,6 +7,7 @@ changing.
 
 from __future__ import annotations
 
+import copyreg
 import dataclasses
 import enum
 import inspect
@@ -17,7 +18,7 @@ from lineage.code.facts import fact
 from lineage.code.guards import MISSING
 from lineage.code.origin import Origin, origin_of_module_name
 
-__all__ = ["class_items", "is_enum", "type_text"]
+__all__ = ["class_items", "hides_state", "is_enum", "type_text"]
 
 _VOLATILE = frozenset(
     [
@@ -167,6 +168,13 @@ def class_items(cls: type) -> list[tuple[str, object]]:
         (f"attribute {name}", member) for name, member in sorted(vars(cls).items()) if not _is_made(cls, name, member)
     ]
     return items
+
+
+def hides_state(cls: type) -> bool:
+    """Say whether the project decides what a pickle of an instance holds, so that it may leave out what code sees."""
+    decides = ("__getstate__", "__reduce__", "__reduce_ex__")
+    ours = (base for base in cls.__mro__ if origin_of_module_name(base.__module__) is Origin.PROJECT)
+    return cls in copyreg.dispatch_table or any(name in vars(base) for base in ours for name in decides)
 
 
 def is_enum(cls: type) -> bool:

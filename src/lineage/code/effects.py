@@ -32,8 +32,15 @@ __all__ = ["Effects", "cells", "effects_of"]
 _QUIET = frozenset(["print", "display", "help", "show", "input", "exit", "quit", "get_ipython"])
 _SETTER = re.compile(
     r"^(set|un?reg|reg|enable|disable|use|seed|patch|install|config|update|option|filterwarnings|simplefilter|"
-    r"insert|append|add|load_ext)"
+    r"insert|append|add|load_ext|overload|intrinsic|lower|type_callable|typeof|box|unbox|infer|implements)"
 )
+"""Names of what changes something elsewhere, called in a statement of its own or as a decorator."""
+
+_SETS = re.compile(
+    r"^(set|un?register|register|enable|disable|use_|seed|un?patch|install|config|update_|filterwarnings|simplefilter|"
+    r"push|activate|load_ext)"
+)
+"""Those of them that are taken for such even where what they return is bound to a name."""
 
 
 @attrs.frozen(eq=False)
@@ -144,16 +151,38 @@ class _Finder:
             self.compound(node, [node.body, node.orelse])
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             self.definition(node)
-        elif not self.is_binding(node):
+        elif not self.is_binding(node) or self.sets(node):
             self.statements.append(node)
+
+    def sets(self, node: ast.AST) -> bool:
+        """Say whether an expression in `node` changes a setting of others while it is evaluated (`old = np.seterr(...)`)."""
+        waiting = [node]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, ast.Call):
+                name, root = _last_name(part.func), _root(part.func)
+                if name in ("setattr", "delattr") and name == root:
+                    return True
+                if _SETS.match(name) and _is_theirs(vars(self.module).get(root)):
+                    return True
+            if not isinstance(part, ast.Lambda):
+                waiting.extend(ast.iter_child_nodes(part))
+        return False
 
     def definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
         """Take a definition that a package's decorator registers
         (`@pl.api.register_dataframe_namespace`).
 
         It is reached without its name from then on, so it counts as if it had been passed in a
-        call.
+        call. The statements of a class body run too, and so do the defaults of parameters.
         """
+        if isinstance(node, ast.ClassDef):
+            self.block(node.body)
+        else:
+            defaults = [*node.args.defaults, *(value for value in node.args.kw_defaults if value is not None)]
+            for value in (*defaults, *node.decorator_list):
+                if self.sets(value):
+                    self.statements.append(ast.fix_missing_locations(ast.Expr(value)))
         for decorator in node.decorator_list:
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             owner = vars(self.module).get(_root(called))
@@ -227,6 +256,16 @@ def _is_ours(owner: Any) -> bool:
         return True
     module = sys.modules.get(str(name))
     return module is None or origin_of_module(module) in (Origin.PROJECT, Origin.LINEAGE)
+
+
+def _is_theirs(owner: Any) -> bool:
+    """Say whether a name stands for something of a package's or the standard library's, logging aside."""
+    if owner is None:
+        return False
+    if isinstance(owner, ModuleType):
+        return origin_of_module(owner) in (Origin.PACKAGE, Origin.STDLIB) and owner.__name__ != "logging"
+    name = fact(owner, "__module__") or type(owner).__module__
+    return origin_of_module_name(str(name)) in (Origin.PACKAGE, Origin.STDLIB) and name != "builtins"
 
 
 def _is_packaged(owner: Any) -> bool:

@@ -7,7 +7,7 @@ memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CellType, FunctionType
 from typing import Any
 
@@ -57,6 +57,7 @@ class Guards:
         self._sources: dict[str, Stamp | None] = {}
         self._files: dict[str, FileState] = {}
         self._checks: list[tuple[Callable[[], object], object]] = []
+        self._listings: list[tuple[Callable[[], Sequence[object]], Sequence[object]]] = []
 
     def name(self, namespace: Mapping[str, object], name: str, value: object) -> None:
         """`namespace[name]` was `value`, or not there (MISSING)."""
@@ -93,6 +94,10 @@ class Guards:
         """`look()` returned what it returns now."""
         self._checks.append((look, look()))
 
+    def listing(self, look: Callable[[], Sequence[object]], found: Sequence[object]) -> None:
+        """`look()` returned the very things in `found`, in that order."""
+        self._listings.append((look, found))
+
     def hold(self, *, sources: bool = True) -> bool:
         """Say whether everything that was seen is still as it was.
 
@@ -121,6 +126,8 @@ class Guards:
 
     def _outside(self) -> bool:
         if any(look() != seen for look, seen in self._checks):
+            return False
+        if any([*map(id, look())] != [*map(id, found)] for look, found in self._listings):
             return False
         return all(file_state(path, state) == state for path, state in self._files.items())
 

@@ -43,6 +43,7 @@ from lineage.code.symbols import (
 
 __all__ = ["scan"]
 
+_GLOBALS = ("__globals__", "f_globals", "f_locals")
 _NULL: Value = frozenset()  # the empty slot beside a callable
 _known: Memo[Scan] = Memo()
 
@@ -53,16 +54,23 @@ def scan(code: CodeType) -> Scan:
     if known is not None:
         return known
     scopes: list[Scope] = []
+    reads_globals = False
     waiting: list[tuple[CodeType, Scope | None]] = [(code, None)]
     while waiting:
         current, parent = waiting.pop()
         scope = Scope(current, parent, scopes)
         _Machine(scope).run()
+        reads_globals = reads_globals or _names_globals(current)
         nested = [const for const in current.co_consts if isinstance(const, CodeType)]
         waiting.extend((const, scope) for const in reversed(nested))
     expanded = (expand_event(event, scopes) for scope in scopes for event in scope.events)
     events = tuple(event for event in expanded if not _idle(event))
-    return _known.put(code, Scan(events))
+    return _known.put(code, Scan(events, reads_globals))
+
+
+def _names_globals(code: CodeType) -> bool:
+    texts = (const for const in code.co_consts if isinstance(const, str))
+    return any(name in _GLOBALS for name in code.co_names) or any(name in text for text in texts for name in _GLOBALS)
 
 
 def _idle(event: Event) -> bool:

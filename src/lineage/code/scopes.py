@@ -23,10 +23,13 @@ from lineage.code.symbols import (
     Value,
 )
 
-__all__ = ["DATA", "Scope", "attribute_of", "expand_event"]
+__all__ = ["DATA", "TELLING", "Scope", "attribute_of", "expand_event"]
 
 DATA: Value = frozenset((UNKNOWN,))
 _DEEPEST = 12
+
+TELLING = frozenset(["__subclasses__", "query", "eval", "execute_global", "register_globals"])
+"""Attributes that are told of whatever they are attributes of: they may read registries, or their caller's variables."""
 
 
 class Scope:
@@ -69,7 +72,7 @@ class Scope:
 def attribute_of(base: Symbol, name: str) -> Symbol:
     """Return the attribute `name` of `base`, or UNKNOWN where following it would lead nowhere."""
     if base == UNKNOWN or deep(base):
-        return UNKNOWN
+        return Attribute(UNKNOWN, name) if name in TELLING else UNKNOWN
     return Attribute(base, name)
 
 

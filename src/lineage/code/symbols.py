@@ -171,6 +171,10 @@ Event = Use | Call | Subscript | Stored | Imported | GlobalStore
 
 @attrs.frozen(eq=False)
 class Scan:
-    """All that the bytecode of one function and the code nested in it does with names, in order."""
+    """All that the bytecode of one function and the code nested in it does with names, in order.
+
+    `reads_globals` where it may look into the globals of a function or a frame as a whole, be it from a format string.
+    """
 
     events: tuple[Event, ...]
+    reads_globals: bool = False

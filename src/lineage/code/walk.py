@@ -8,6 +8,7 @@ everything, in whatever circles the code runs.
 
 from __future__ import annotations
 
+import abc
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from lineage.code.origin import (
     origin_of_module_name,
 )
 from lineage.code.parts import Parts, address_of, lineage_function, lineage_manner, parts_of
+from lineage.code.registries import live_subclasses, until_registered, virtual_subclasses
 from lineage.code.unstable import without_identity
 from lineage.digest import Digest, digest_of
 from lineage.errors import UnstableIdentityError
@@ -67,6 +69,8 @@ class Walk(Ledger):
         self._waiting: deque[tuple[str, str, Any]] = deque()
         self._modules: set[str] = set()
         self._effects: deque[ModuleType] = deque()
+        self._classes: dict[int, tuple[type, str]] = {}  # the project's, and those that code names
+        self._asks_for_subclasses = False
 
     def start(self, target: object) -> None:
         """Look into `target` and what it reaches by running."""
@@ -86,11 +90,18 @@ class Walk(Ledger):
             self.drain()
 
     def drain(self) -> None:
-        while self._waiting:
+        while self._waiting or self._unasked():
             kind, label, thing = self._waiting.popleft()
             digest = self.describe[kind](self, label, thing)
             if label:
                 self.leaves[label] = digest
+
+    def _unasked(self) -> bool:
+        """Have the subclasses of every class that was met looked into, if code asks for those of an unknown class."""
+        if self._asks_for_subclasses:
+            for cls, label in list(self._classes.values()):
+                self.subclasses(cls, label)
+        return bool(self._waiting)
 
     def wait(self, kind: str, thing: object, text: str, parent: str) -> str:
         label = self.label(id(thing), text, parent)
@@ -136,11 +147,61 @@ class Walk(Ledger):
         name = f"{cls.__module__}.{cls.__qualname__}"
         foreign = origin_of_module_name(cls.__module__) is not Origin.PROJECT
         if foreign and not (cls.__flags__ & _HEAP_TYPE and address_of(cls) is None):
-            return self._refer(cls, self.foreign(name))
+            reference = self._refer(cls, self.foreign(name))
+            self.virtual(cls, parent)
+            return reference
         compiled = self._compiled(cls.__module__)
         if compiled:
             return self._refer(cls, f"{compiled}: {cls.__qualname__}")
-        return self.wait("class", cls, f"class {_short(cls.__qualname__)}", parent)
+        label = self.wait("class", cls, f"class {_short(cls.__qualname__)}", parent)
+        self._classes[id(cls)] = cls, label
+        self.virtual(cls, label)
+        return label
+
+    # registries of the interpreter's
+
+    def named(self, cls: type, parent: str) -> None:
+        """Note that code names `cls`, which is not the project's."""
+        if cls is not object and cls is not type:
+            self._classes.setdefault(id(cls), (cls, parent))
+        self.virtual(cls, parent)
+
+    def subclasses(self, cls: type, parent: str) -> str:
+        """Return the label of the project's classes below `cls`, those that are alive, in order; they are reached."""
+        key = ("subclasses", id(cls))
+        if key not in self._labels:
+            found = live_subclasses(cls)
+            self.guards.listing(lambda: live_subclasses(cls, collect=False), found)
+            self._list(key, f"subclasses of {_short(cls.__qualname__)}", found, parent)
+        return self._labels[key]
+
+    def subclasses_of_any(self, file: str | None) -> str:
+        """Have the subclasses of every class that is met reached; return the label of all that may be meant besides."""
+        self._asks_for_subclasses = True
+        return self.widen(file)
+
+    def virtual(self, cls: type, parent: str) -> None:
+        """Reach what passes for a subclass of `cls` without being one; of a class of theirs, where that is the project's."""
+        key = ("virtual", id(cls))
+        if key in self._labels or not isinstance(cls, abc.ABCMeta) or cls is abc.ABC:
+            return
+        theirs = origin_of_module_name(cls.__module__) is not Origin.PROJECT
+
+        def look() -> list[type]:
+            found = virtual_subclasses(cls)
+            return (
+                [one for one in found if origin_of_module_name(one.__module__) is Origin.PROJECT] if theirs else found
+            )
+
+        found = look()
+        self.guards.listing(until_registered(look) if theirs else look, found)  # theirs may have thousands below them
+        if found:
+            self._list(key, f"virtual subclasses of {_short(cls.__qualname__)}", found, parent)
+
+    def _list(self, key: object, text: str, classes: list[type], parent: str) -> None:
+        label = self.label(key, text, parent)
+        reached = [self.reach(one, label).encode("utf-8", "surrogatepass") for one in classes]
+        self.leaves[label] = digest_of("classes", *reached)
 
     def _reach_module(self, module: ModuleType, parent: str) -> str:
         if origin_of_module(module) is not Origin.PROJECT:

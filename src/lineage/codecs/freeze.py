@@ -39,10 +39,17 @@ class Freezer:
     `codecs` are the families by name and `kinds` the types they serve, by top-level package and class name.
     """
 
-    def __init__(self, codecs: dict[str, Codec], kinds: dict[tuple[str, str], str], identify: Identify) -> None:
+    def __init__(
+        self,
+        codecs: dict[str, Codec],
+        kinds: dict[tuple[str, str], str],
+        identify: Identify,
+        hides: Callable[[type], bool] = lambda _: False,
+    ) -> None:
         self.codecs = codecs
         self.kinds = kinds
         self.identify = identify
+        self.hides = hides
         self._by_type: dict[type, str] = {}
 
     def freeze(self, value: Any, *, scratch: Path | None = None) -> Tree:
@@ -257,6 +264,24 @@ class _Walk:
         yield _State.of(state)
         yield list(items) if items is not None else None
         yield dict(pairs) if pairs is not None else None
+        if self.freezer.hides(cls):
+            yield from self._hidden(value, cls)
+
+    def _hidden(self, value: Any, cls: type) -> Iterator[Any]:
+        """Yield all attributes of an instance, whatever it says of itself: code that holds it sees them.
+
+        What has no identity is often what is hidden, and why; it counts by its type.
+        """
+        own = dict(getattr(value, "__dict__", None) or {})
+        own.update((name, getattr(value, name)) for name in _slots(cls) if hasattr(value, name))
+        for name, part in sorted(own.items()):
+            yield name
+            try:
+                self._memoised(part)
+            except UnstableIdentityError:
+                yield type(part)
+            else:
+                yield part
 
 
 def _slots(cls: type) -> Iterator[str]:

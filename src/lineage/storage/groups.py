@@ -111,16 +111,27 @@ class Groups:
         return db
 
     def _connect_to_read(self) -> sqlite3.Connection:
-        """Open the index where it lies or, where SQLite can't make the file by which readers of a WAL agree, a copy."""
-        if not self.path.exists():
-            raise StoreError(f"there is no store in {self.path.parent}, and none can be made there")
-        try:
-            return _open_to_read(self.path, "?mode=ro")
-        except sqlite3.OperationalError:
-            import tempfile
+        """Open the index where it lies or, where SQLite can't make the file by which readers of a WAL agree, a copy.
 
-            self._copy = tempfile.TemporaryDirectory(prefix="lineage-index-", ignore_cleanup_errors=True)
+        A copy too where it could make that file, but nothing is to be changed.
+        """
+        folder = self.path.parent
+        if not self.path.exists():
+            raise StoreError(f"there is no store in {folder}, and a session that only reads makes none")
+        agreed = self.path.with_name(self.path.name + "-shm").exists()
+        try:
+            if agreed or not os.access(folder, os.W_OK):
+                return _open_to_read(self.path, "?mode=ro")
+        except sqlite3.OperationalError:
+            pass
+        import tempfile
+
+        self._copy = tempfile.TemporaryDirectory(prefix="lineage-index-", ignore_cleanup_errors=True)
+        try:
             return _open_to_read(_copied(self.path, Path(self._copy.name)))
+        except BaseException:
+            self._copy.cleanup()
+            raise
 
     def _explained(self, error: Exception, what: str) -> StoreError:
         if isinstance(error, StoreError):

@@ -54,11 +54,14 @@ Memory = Callable[[Digest], str | None]
 class LocalObjects:
     """`folder/ab/cdef…`, written under a temporary name, synced, made read-only and moved into place."""
 
-    def __init__(self, folder: Path, *, verify: Verify = "first", memory: Memory | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, verify: Verify = "first", memory: Memory | None = None, writable: bool = True
+    ) -> None:
         if verify not in ("always", "first", "never"):
             raise ValueError(f"verify is 'always', 'first' or 'never', not {verify!r}")
         self.folder = folder
         self.verify = verify
+        self.writable = writable
         # Their single operations are atomic: no lock, which a forked child might inherit locked.
         self._checked: dict[Digest, _Stamp] = {}
         self._memory = memory
@@ -131,6 +134,8 @@ class LocalObjects:
 
     def temporary(self) -> Path:
         """Return a new name beside the objects, on their filesystem. It begins with the number of this process."""
+        if not self.writable:
+            raise ReadOnlyStoreError(f"the store at {self.folder.parent} is read-only, so nothing can be kept there")
         folder = self.folder.parent / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
         return folder / f"{os.getpid()}-{threading.get_ident()}-{os.urandom(6).hex()}"
@@ -138,11 +143,11 @@ class LocalObjects:
     def set_aside(self, digest: Digest) -> CorruptObjectError:
         """Move a damaged object out of the way, and return the error that says so."""
         place = self._place(digest)
-        aside: Path | None = self.folder.parent / "damaged"
+        aside = self.folder.parent / "damaged" if self.writable else None
         try:
-            assert aside is not None
-            aside.mkdir(exist_ok=True)
-            os.replace(place, aside / digest.hex())
+            if aside is not None:
+                aside.mkdir(exist_ok=True)
+                os.replace(place, aside / digest.hex())
         except FileNotFoundError:
             pass  # another process was first
         except OSError:

@@ -67,7 +67,7 @@ class Store:
         self.codecs = freezer.codecs
         self.trusted = trusted
         writable = not read_only and _is_writable(self.root)
-        self.objects = LocalObjects(self.root / "objects", verify=verify, memory=self._remembered)
+        self.objects = LocalObjects(self.root / "objects", verify=verify, memory=self._remembered, writable=writable)
         self.index = SqliteIndex(self.root / "index.sqlite", before_commit=self.objects.sync, writable=writable)
         self._borrowed: tempfile.TemporaryDirectory[str] | None = None
         self._downloads: Downloads | None = None
