@@ -8,6 +8,7 @@ READY := .venv/.ready
 
 demo: $(READY)
 	$(BIN)/python examples/flights/demo.py
+	$(BIN)/python examples/flights/months_demo.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
@@ -19,6 +20,7 @@ check: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 	$(BIN)/python -m pytest --doctest-modules src/lineage --import-mode=prepend
 	$(BIN)/python examples/flights/demo.py
+	$(BIN)/python examples/flights/months_demo.py
 
 bench: .venv-bench/.ready
 	.venv-bench/bin/python benchmarks/run.py
