@@ -195,26 +195,37 @@ def counted_in_shard(shard: Documents) -> Counts:
 
 
 @numba.njit
+def number_merged(pairs: np.ndarray, more_pairs: np.ndarray) -> int:
+    """Return how many different pairs two ascending runs hold."""
+    i = j = total = 0
+    while i < len(pairs) and j < len(more_pairs):
+        step_i, step_j = pairs[i] <= more_pairs[j], more_pairs[j] <= pairs[i]
+        i += step_i
+        j += step_j
+        total += 1
+    return total + len(pairs) - i + len(more_pairs) - j
+
+
+@numba.njit
 def merged_pairs(
     pairs: np.ndarray, counts: np.ndarray, more_pairs: np.ndarray, more_counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Merge two ascending runs of pairs, adding the counts of those that are in both."""
-    into = np.empty(len(pairs) + len(more_pairs), np.int64)
-    sums = np.empty(len(into), np.int32)
-    i = j = total = 0
-    while i < len(pairs) or j < len(more_pairs):
+    total = number_merged(pairs, more_pairs)
+    into, sums = np.empty(total, np.int64), np.empty(total, np.int32)
+    i = j = 0
+    for place in range(total):
         if j == len(more_pairs) or (i < len(pairs) and pairs[i] < more_pairs[j]):
-            into[total], sums[total] = pairs[i], counts[i]
+            into[place], sums[place] = pairs[i], counts[i]
             i += 1
         elif i == len(pairs) or more_pairs[j] < pairs[i]:
-            into[total], sums[total] = more_pairs[j], more_counts[j]
+            into[place], sums[place] = more_pairs[j], more_counts[j]
             j += 1
         else:
-            into[total], sums[total] = pairs[i], counts[i] + more_counts[j]
+            into[place], sums[place] = pairs[i], counts[i] + more_counts[j]
             i += 1
             j += 1
-        total += 1
-    return into[:total].copy(), sums[:total].copy()
+    return into, sums
 
 
 @ln.node
@@ -230,17 +241,16 @@ def counts_added(some: Counts, more: Counts) -> Counts:
 @ln.node
 def top_pairs(counts: Counts, words: list[str], wanted: int = 10) -> pl.DataFrame:
     """Return the pairs of different words that stand together most often."""
-    first, second = np.divmod(counts.pairs, counts.size)
-    different = first < second
-    firsts, seconds, numbers = first[different], second[different], counts.counts[different]
-    order = np.lexsort((seconds, firsts, -numbers))[:wanted]
+    different = counts.pairs % (counts.size + 1) != 0  # a word with itself is first * size + first
+    numbers = np.where(different, counts.counts, 0)
+    wanted = min(wanted, int(different.sum()))
+    least = np.partition(numbers, -wanted)[-wanted] if wanted else 1
+    often = np.flatnonzero(numbers >= max(least, 1))
+    often = often[np.lexsort((often, -numbers[often]))][:wanted]
+    first, second = np.divmod(counts.pairs[often], counts.size)
     names = pl.Series(words)
     return pl.DataFrame(
-        {
-            "word": names.gather(firsts[order]),
-            "with": names.gather(seconds[order]),
-            "documents": numbers[order],
-        }
+        {"word": names.gather(first), "with": names.gather(second), "documents": numbers[often].astype(np.int32)}
     )
 
 
