@@ -17,7 +17,7 @@ import lineage
 PACKAGE = Path(lineage.__file__).parent
 
 LAYERS = [
-    {"digest", "errors"},
+    {"collector", "defaults", "digest", "errors"},
     {"content"},
     {"records", "outcomes", "options", "running"},
     {"reads"},
@@ -34,7 +34,7 @@ LAYERS = [
     {"shards"},
     {"storage"},
     {"datasets", "planning", "places"},
-    {"reasons", "arguments"},
+    {"reasons", "arguments", "remembered"},
     {"plans"},
     {"executors"},
     {"failures", "engine"},

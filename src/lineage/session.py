@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-import getpass
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
@@ -12,11 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lineage import capture
-from lineage.codecs.text import dump_tree, load_tree
+from lineage.codecs.text import load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import Branch, Hole, Tree, digest_tree, fill, holes, leaves
+from lineage.collector import collector_at_rest, graph_at_rest
+from lineage.content.tree import Branch, Hole, Tree, fill, holes, leaves
 from lineage.datasets import Dataset, record_of
-from lineage.digest import Digest, digest_of
+from lineage.defaults import default_store, default_user
 from lineage.engine import Engine, Replan
 from lineage.errors import (
     CompositionError,
@@ -35,23 +34,21 @@ from lineage.graph import Call, Pinned, result_hint, shown
 from lineage.identity import freezer, identify
 from lineage.limits import default_fanout, fanout
 from lineage.node import Node
-from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, calls_behind, merged
+from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, calls_behind
 from lineage.plans import Plan, planned
 from lineage.progress import Progress
 from lineage.records import Record
 from lineage.reliance import Reliance
+from lineage.remembered import collection_key, note_collection, recalled
 from lineage.running import inside
 from lineage.settings import fixed_settings
 from lineage.storage.downloads import LIMIT
 from lineage.storage.objects import Verify
 from lineage.storage.store import Store
 
-__all__ = ["Session", "configure", "current_session", "default_store"]
+__all__ = ["Session", "configure", "current_session"]
 
 T = TypeVar("T")
-
-_LARGE = 100
-"""Collections of at least so many calls are remembered as a whole."""
 
 _REPAIRS = 3
 """How often a run may find something damaged and start over."""
@@ -96,7 +93,7 @@ class Session:
         self.executors: dict[str, Executor] = {"default": Serial(), **(executors or {})}
         self.project = project
         self.branch = branch
-        self.user = user or os.environ.get("LINEAGE_USER") or _user()
+        self.user = user or default_user()
         self.progress = progress
         self.max_fanout = max_fanout
         self.on_event = on_event
@@ -198,7 +195,7 @@ class Session:
             unspill=self.store.unspill,
             resolve=self._resolved,
         )
-        with _collector_at_rest():
+        with collector_at_rest():
             graph.add(holes(tree))
         if persist:
             for step in graph.order:
@@ -208,45 +205,10 @@ class Session:
         return graph
 
     def _look_up(self, graph: Graph, tree: Tree) -> Graph:
-        with _collector_at_rest():
+        with collector_at_rest():
             graph.demand(graph.step(root) for root in holes(tree))
             graph.settle()
         return graph
-
-    # -- large collections, answered by one look-up
-
-    def _collected(self, key: Digest, graph: Graph, tree: Tree) -> list[Any]:
-        """Return the value of a large collection, as the one item of a list, if it was answered before and still stands."""
-        found = self.store.index.collection(key) if self.on_event is None else None
-        if found is None or not graph.is_current(found[1]):
-            return []
-        try:
-            value = Thawer(self.store.read, identify).thaw(load_tree(self.store.unspill(found[0])))
-        except (ObjectMissingError, CorruptObjectError, ClassChangedError):
-            return []  # the long way finds out which part, and mends it
-        if self.store.index.writable:
-            facts = {"project": self.project, "branch": self.branch, "process": os.getpid()}
-            run = self.store.index.begin_run(_run_name(tree), self.user, os.uname().nodename, _shown_roots(tree), facts)
-            self.store.index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, facts)
-        return [value]
-
-    def _note_collection(self, key: Digest, graph: Graph, tree: Tree) -> None:
-        if not self.store.index.writable:
-            return
-        steps = [graph.step(hole) for hole in holes(tree)]
-        if not any(step.tainted for step in steps):
-            filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
-            relies_on = merged(step.relies_on for step in steps)
-            self.store.index.note_collection(key, self.store.spill(dump_tree(filled)), relies_on)
-
-    def _collection_key(self, graph: Graph, tree: Tree) -> Digest | None:
-        """Return the key of a collection of many results that only calls make; None for any other."""
-        steps = [graph.step(hole) for hole in holes(tree)]
-        if len(steps) < _LARGE or any(step.tainted or not step.is_call for step in steps):
-            return None
-        if any(leaf.value is not None for leaf in leaves(tree)):
-            return None
-        return digest_of("collection", digest_tree(tree, lambda hole: graph.step(hole).key))
 
     def _answer(
         self,
@@ -265,18 +227,28 @@ class Session:
         refresh = list(refresh)
         for _ in range(_REPAIRS):
             graph = self._composed(tree, refresh, persist=True)
-            key = self._collection_key(graph, tree) if remember else None
-            for known in self._collected(key, graph, tree) if key is not None and not refresh else ():
-                return known  # type: ignore[no-any-return]
+            key = collection_key(graph, tree) if remember else None
+            if key is not None and not refresh and self.on_event is None:
+                for known in recalled(self.store, key, graph):
+                    self._note_run(tree)
+                    return known  # type: ignore[no-any-return]
             try:
                 self._look_up(graph, tree)
                 answer = read(self._carry_out(graph, tree, executor))
                 if key is not None:
-                    self._note_collection(key, graph, tree)
+                    note_collection(self.store, key, graph, tree)
                 return answer
             except Replan:
                 refresh = []
         raise NodeError("results keep differing from one execution to the next; look for randomness without a seed")
+
+    def _note_run(self, tree: Tree) -> None:
+        """Record a run in which there was nothing to do."""
+        index = self.store.index
+        if index.writable:
+            facts = {"project": self.project, "branch": self.branch, "process": os.getpid()}
+            run = index.begin_run(_run_name(tree), self.user, os.uname().nodename, _shown_roots(tree), facts)
+            index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, facts)
 
     def _carry_out(self, graph: Graph, tree: Tree, executor: Any) -> Engine:
         index = self.store.index
@@ -299,7 +271,7 @@ class Session:
             self._tell_hits(graph, counts, engine.tell)
             if work:
                 settings = fixed_settings(_packages(graph), _cpus(graph))
-                with progress, capture.capturing(), settings, fanout(self.max_fanout), _graph_at_rest(graph):
+                with progress, capture.capturing(), settings, fanout(self.max_fanout), graph_at_rest(len(graph.order)):
                     engine.carry_out()
             else:
                 engine.carry_out()
@@ -493,31 +465,6 @@ class Session:
         index.flush()
 
 
-@contextlib.contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Keep the garbage collector from looking through a growing graph again and again: nothing of it is garbage."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-@contextlib.contextmanager
-def _graph_at_rest(graph: Graph) -> Iterator[None]:
-    """Keep the garbage collector, which goes on working for the nodes, from looking through a large graph while they run."""
-    if len(graph.order) < _LARGE or not gc.isenabled():
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
 def _origins(graph: Graph, tree: Tree) -> list[Step]:
     """Return the calls whose results stand in `tree`."""
     return calls_behind(graph.step(hole) for hole in holes(tree))
@@ -550,25 +497,6 @@ def _run_name(tree: Tree) -> str:
 
 def _shown_roots(tree: Tree) -> str:
     return ", ".join(shown(root) for root, _ in zip(holes(tree), range(3), strict=False))
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
-
-
-def default_store() -> Path:
-    """Return `LINEAGE_STORE`, else `.lineage` beside the nearest `pyproject.toml` above the working folder, else here."""
-    named = os.environ.get("LINEAGE_STORE")
-    if named:
-        return Path(named)
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / "pyproject.toml").is_file():
-            return folder / ".lineage"
-    return here / ".lineage"
 
 
 _session: ContextVar[Session | None] = ContextVar("lineage_session", default=None)
