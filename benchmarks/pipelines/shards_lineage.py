@@ -1,0 +1,45 @@
+"""A map over parquet shards and a reduce of what it gives, in `lineage`."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import polars as pl
+from shard_work import answer, combined, summary
+
+import lineage as ln
+
+LIBRARY = "lineage-graph"
+
+
+@ln.node
+def part(shard: ln.File) -> pl.DataFrame:
+    return summary(shard.path)
+
+
+@ln.node
+def merge(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    return combined(parts)
+
+
+def _total(store: Path) -> pl.DataFrame:
+    return ln.reduce(merge, ln.map(part, ln.files(store.parent / "data" / "*.parquet")))
+
+
+def run(store: Path, size: int) -> dict[str, int]:
+    with ln.Session(store):
+        return answer(ln.compute(_total(store)))
+
+
+def plan(store: Path, size: int) -> None:
+    """Say what would run, and run nothing."""
+    with ln.Session(store):
+        ln.plan(_total(store))
+
+
+def executed(store: Path) -> dict[str, int]:
+    with contextlib.closing(sqlite3.connect(store / "index.sqlite")) as db:
+        found = db.execute("SELECT n.name, count(*) FROM executions e JOIN nodes n ON n.id = e.node GROUP BY 1")
+        return {name.rpartition(".")[2]: count for name, count in found}
