@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import executions
 import polars as pl
 from shard_work import answer, combined, summary
 
 import lineage as ln
 
 LIBRARY = "lineage-graph"
+
+executed = executions.executed
 
 
 @ln.node

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import executions
 import polars as pl
 from scan_work import answer
 
 import lineage as ln
 
 LIBRARY = "lineage-graph"
-VERSION = 1
+
+executed = executions.executed
+VERSION = 1  # raised to make `tipped` a changed node
 
 
 @ln.node

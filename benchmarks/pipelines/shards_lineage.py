@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from pathlib import Path
 
+import executions
 import polars as pl
 from shard_work import answer, combined, summary
 
 import lineage as ln
 
 LIBRARY = "lineage-graph"
+
+executed = executions.executed
 
 
 @ln.node
@@ -37,9 +38,3 @@ def plan(store: Path, size: int) -> None:
     """Say what would run, and run nothing."""
     with ln.Session(store):
         ln.plan(_total(store))
-
-
-def executed(store: Path) -> dict[str, int]:
-    with contextlib.closing(sqlite3.connect(store / "index.sqlite")) as db:
-        found = db.execute("SELECT n.name, count(*) FROM executions e JOIN nodes n ON n.id = e.node GROUP BY 1")
-        return {name.rpartition(".")[2]: count for name, count in found}
