@@ -229,12 +229,13 @@ def scan(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
                 times(_best(samples[way], figure), _best(samples[_direct(way)], figure))
                 for figure in ("seconds", "process")
             ),
+            times(samples[way].median("asked", "seconds"), samples[_direct(way)].median("asked", "seconds")),
             size(samples[way].median("asked", "peak")),
         ]
         for way, (_, _, label, engine) in _WAYS.items()
     ]
     columns = ["", "engine", "after imports", "whole process", "median after imports", "processor", "ratio", "whole"]
-    columns.append("peak memory")
+    columns += ["of medians", "peak memory"]
     rides = sizes.rides * sizes.ride_rows
     title = f"scan: 3 of 18 columns of {rides:,} rides in {sizes.rides} files, {size(stored['disk'])} on disk"
     notes = [
