@@ -54,7 +54,7 @@ class Phase:
     afterwards.
 
     `changed` edits the pipeline before. `executed` is how many calls the store should have recorded
-    by then, for tools that can be asked.
+    by then, for tools that can be asked. `before` is given the folder of the run, which holds store and inputs.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Phase:
     answer: Any = None
     executed: int | None = None
     changed: bool = False
+    before: Callable[[Path], None] | None = None
 
 
 @define
@@ -139,6 +140,8 @@ class Harness:
         """
         if phase.changed:
             _edit(folder / "code")
+        if phase.before is not None:
+            phase.before(folder)
         os.sync()  # what earlier processes wrote is not this one's to wait for
         command = [sys.executable, str(folder / "code" / "worker.py"), pipeline, phase.workload]
         load = os.getloadavg()[0]

@@ -15,71 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from attrs import asdict, field, frozen
+from attrs import asdict
 
 import fill_index
-from harness import Harness, Phase, Samples, WrongAnswerError, environment, same_answer
+import measure_shards
+from found import NAMES, PEERS, Found, Sizes, Target, check_agreement, record, target, why
+from harness import Harness, Phase, Samples, WrongAnswerError, environment
 from report import Sheet, duration, size, times
 
-__all__ = ["FULL", "MEASUREMENTS", "QUICK", "Found", "Sizes", "Target"]
-
-
-@frozen
-class Sizes:
-    """How much of each thing. `QUICK` shows that the harness works; its figures mean nothing."""
-
-    chain: int = 1_000
-    map: int = 10_000
-    index: int = 1_000_000
-    build: int = 1_000_000
-    driver: int = 100_000
-    rows: int = 20_000_000
-    imports: int = 15
-
-
-FULL = Sizes()
-QUICK = Sizes(chain=50, map=100, index=20_000, build=20_000, driver=500, rows=200_000, imports=3)
-
-
-@frozen
-class Target:
-    """A promise of the design, and what came of it."""
-
-    name: str
-    promised: str
-    measured: str
-    kept: bool
-
-
-@frozen
-class Found:
-    """What a measurement gave: figures for the record, sheets to show, promises to check."""
-
-    figures: Any
-    sheets: Sequence[Sheet] = ()
-    targets: Sequence[Target] = field(factory=list)
-
-
-NAMES = {
-    "lineage": "lineage",
-    "redun": "redun",
-    "joblib": "joblib.Memory",
-    "hamilton": "Hamilton",
-    "parquet": "by hand, parquet",
-    "arrow": "by hand, Arrow file",
-    "none": "no cache",
-}
-PEERS = ("joblib", "redun", "hamilton")
-
-
-def _target(name: str, limit: float, value: float | None, show: Callable[[float | None], str]) -> list[Target]:
-    if value is None:
-        return []
-    return [Target(name, f"< {show(limit)}", show(value), value < limit)]
-
-
-def _record(found: Mapping[str, Samples]) -> dict[str, Any]:
-    return {tool: asdict(samples) for tool, samples in found.items()}
+__all__ = ["MEASUREMENTS"]
 
 
 # -- trivial calls: chain, map, full index
@@ -88,22 +32,22 @@ def _record(found: Mapping[str, Samples]) -> dict[str, Any]:
 def chain(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
     """1,000 calls, each made from the one before."""
     found = _calls(harness, tools, "chain", sizes.chain)
-    return Found(_record(found), [_calls_sheet("chain", sizes.chain, found)])
+    return Found(record(found), [_calls_sheet("chain", sizes.chain, found)])
 
 
 def map_(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
     """10,000 calls beside each other."""
     found = _calls(harness, tools, "fan", sizes.map)
     sheet = _calls_sheet("map", sizes.map, found)
-    return Found(_record(found), [sheet], _map_targets(found, sizes))
+    return Found(record(found), [sheet], _map_targets(found, sizes))
 
 
 def _map_targets(found: Mapping[str, Samples], sizes: Sizes) -> list[Target]:
     if "lineage" not in found:
         return []
     cold, cached = (found["lineage"].median(phase, "seconds") for phase in ("cold", "cached"))
-    targets = _target("a new trivial call, recorded", 50e-6, cold and cold / sizes.map, duration)
-    return targets + _target("a cached map of 10,000, after import", 0.1, cached, duration)
+    targets = target("a new trivial call, recorded", 50e-6, cold and cold / sizes.map, duration)
+    return targets + target("a cached map of 10,000, after import", 0.1, cached, duration)
 
 
 def _sum(count: int, y: int = 7) -> int:
@@ -130,7 +74,7 @@ def _calls_sheet(title: str, count: int, found: Mapping[str, Samples]) -> Sheet:
     columns = ["", "cold", "a call", "ratio", "cached", "a call", "ratio"]
     columns += ["import", "peak memory", "on disk", "times"]
     base = found.get("lineage") or Samples("")
-    rows, notes = [], _why(found)
+    rows, notes = [], why(found)
     for tool, samples in found.items():
         row = [NAMES[tool]]
         for phase in ("cold", "cached"):
@@ -185,10 +129,10 @@ def full_index(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
         title,
         ["", "cold", "a call", "cached", "a call", "on disk"],
         rows,
-        _why({"lineage": samples}),
+        why({"lineage": samples}),
     )
     name = "a new trivial call, a million in the index"
-    targets = _target(name, 50e-6, cold and cold / sizes.map, duration)
+    targets = target(name, 50e-6, cold and cold / sizes.map, duration)
     return Found({"lineage": asdict(samples), "filling": facts}, [sheet], targets)
 
 
@@ -202,10 +146,6 @@ def _full_template(harness: Harness, sizes: Sizes, template: Path) -> dict[str, 
         took = time.perf_counter() - began
         shutil.move(folder / "store", template)
     return {"tables": tables, "rows": tables["executions"], "seconds": took}
-
-
-def _why(found: Mapping[str, Samples]) -> list[str]:
-    return [f"{NAMES.get(tool, tool)}: {samples.skipped}." for tool, samples in found.items() if samples.skipped]
 
 
 # -- building
@@ -227,7 +167,7 @@ def build(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
 
     measured = harness.measure([f"calls_{tool}" for tool in able], phases_of)
     found = {pipeline.removeprefix("calls_"): samples for pipeline, samples in measured.items()}
-    rows, notes, targets = [], _why(found), []
+    rows, notes, targets = [], why(found), []
     for tool, samples in found.items():
         seconds, held = samples.median("list", "seconds"), samples.median("list", "held")
         traced = samples.median("traced", "held")
@@ -246,9 +186,9 @@ def build(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
             ]
         )  # fmt: skip
         if tool == "lineage":
-            targets += _target("building a call", 5e-6, seconds and seconds / sizes.build, duration)
-            targets += _target("memory of a built call", 500, per_call, size)
-            targets += _target("a million built calls", 2**30, held and held * 1e6 / sizes.build, size)
+            targets += target("building a call", 5e-6, seconds and seconds / sizes.build, duration)
+            targets += target("memory of a built call", 500, per_call, size)
+            targets += target("a million built calls", 2**30, held and held * 1e6 / sizes.build, size)
     columns = [
         "",
         "a call",
@@ -264,7 +204,7 @@ def build(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
         f"Running: growth of the peak while a map of {sizes.driver:,} is computed, per call."
     )
     return Found(
-        _record(found),
+        record(found),
         [Sheet(f"build: {sizes.build:,} calls, nothing run", columns, rows, notes)],
         targets,
     )
@@ -285,8 +225,8 @@ def table(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
     ]
     found = harness.measure([f"table_{tool}" for tool in chosen], lambda _: phases)
     named = {pipeline.removeprefix("table_"): samples for pipeline, samples in found.items()}
-    _check_agreement(named)
-    rows, notes = [], _why(named)
+    check_agreement(named, ("cold", "cached", "changed"))
+    rows, notes = [], why(named)
     for tool, samples in named.items():
         row = [NAMES[tool]]
         for phase in ("cold", "cached", "changed"):
@@ -300,15 +240,7 @@ def table(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
     columns += ["on disk", "times"]
     notes.append("Each phase is a process; its whole time, and that after its imports. Cold includes making the table.")
     title = f"table: {sizes.rows:,} rows x 7 columns, two of them aggregated"
-    return Found(_record(named), [Sheet(title, columns, rows, notes)], _table_targets(named))
-
-
-def _check_agreement(named: Mapping[str, Samples]) -> None:
-    for phase in ("cold", "cached", "changed"):
-        answers = [(tool, row["answer"]) for tool, samples in named.items() for row in samples.phases.get(phase, ())]
-        for tool, answer in answers[1:]:
-            if not same_answer(answer, answers[0][1]):
-                raise WrongAnswerError(f"{tool}, {phase}: {answer}; {answers[0][0]} has {answers[0][1]}")
+    return Found(record(named), [Sheet(title, columns, rows, notes)], _table_targets(named))
 
 
 def _table_targets(named: Mapping[str, Samples]) -> list[Target]:
@@ -387,7 +319,7 @@ def import_(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
     return Found(
         {"bare": samples["bare"], **figures},
         [sheet],
-        _target("import lineage", 0.08, mine, duration),
+        target("import lineage", 0.08, mine, duration),
     )
 
 
@@ -434,8 +366,8 @@ def hashing(harness: Harness, sizes: Sizes, tools: Sequence[str]) -> Found:
             speed = volume / best / 1e9
             targets.append(Target(f"hashing, {name}", "> 5 GB/s", f"{speed:.2f} GB/s", speed > 5))
     title = f"hashing: {size(volume)} on {os.cpu_count()} cores"
-    sheet = Sheet(title, ["", "speed", "best of 3", "first, with imports"], rows, _why({"hashing": samples}))
-    return Found(_record({"hashing": samples}), [sheet], targets)
+    sheet = Sheet(title, ["", "speed", "best of 3", "first, with imports"], rows, why({"hashing": samples}))
+    return Found(record({"hashing": samples}), [sheet], targets)
 
 
 MEASUREMENTS: dict[str, Callable[[Harness, Sizes, Sequence[str]], Found]] = {
@@ -446,4 +378,5 @@ MEASUREMENTS: dict[str, Callable[[Harness, Sizes, Sequence[str]], Found]] = {
     "build": build,
     "table": table,
     "hashing": hashing,
+    **measure_shards.MEASUREMENTS,
 }

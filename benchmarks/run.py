@@ -19,8 +19,9 @@ from typing import Any
 
 from rich.console import Console
 
+from found import FULL, QUICK, Found, Target
 from harness import HERE, Harness, WrongAnswerError
-from measurements import FULL, MEASUREMENTS, QUICK, Found, Target
+from measurements import MEASUREMENTS
 from report import Sheet, markdown, rich_table
 
 RESULTS = HERE / "results"
@@ -110,7 +111,7 @@ def _measure(harness: Harness, options: argparse.Namespace, console: Console) ->
 def _failed(found: dict[str, Found]) -> bool:
     """Say whether `lineage` itself failed somewhere; peers may."""
     return any(
-        isinstance(samples, dict) and samples.get("skipped") and tool in ("lineage", "hashing")
+        isinstance(samples, dict) and samples.get("skipped") and tool.startswith(("lineage", "hashing"))
         for one in found.values()
         for tool, samples in one.figures.items()
     )

@@ -74,6 +74,14 @@ def test_map_over_any_iterable(session: ln.Session) -> None:
     assert ln.compute(ln.map(double, [double(1), 2])) == [4, 4]
 
 
+def test_map_shows_no_item_that_it_takes() -> None:
+    class Shy:
+        def __repr__(self) -> str:
+            raise AssertionError("ten thousand of these would take a while to show")
+
+    assert len(ln.map(lambda _: double(1), [Shy(), Shy()])) == 2
+
+
 def test_map_of_a_function_that_composes_nothing_says_node() -> None:
     def plain(x: int) -> int:
         return x

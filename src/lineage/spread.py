@@ -227,9 +227,10 @@ def listed(xs: Any, what: str) -> list[Any] | Lazy:
         hint = split_annotated(result_hint(xs))[0]
         if known_length(hint) is not None:
             return [*cast("Iterable[Any]", xs)]
-        _check_kind(type_name(hint).partition("[")[0], is_mapping(hint), f"`{shown(xs)}` -> {type_name(hint)}", what)
+        name = type_name(hint).partition("[")[0]
+        _check_kind(name, is_mapping(hint), lambda: f"`{shown(xs)}` -> {type_name(hint)}", what)
         return xs
-    _check_kind(type(xs).__name__, hasattr(xs, "keys"), f"{xs!r:.60} ({type(xs).__name__})", what)
+    _check_kind(type(xs).__name__, hasattr(xs, "keys"), lambda: f"{xs!r:.60} ({type(xs).__name__})", what)
     if isinstance(xs, (set, frozenset)):
         return sorted(taken(xs, what), key=lambda item: digest_tree(freezer.freeze(item)))
     try:
@@ -239,12 +240,13 @@ def listed(xs: Any, what: str) -> list[Any] | Lazy:
     return taken(xs, what)
 
 
-def _check_kind(name: str, has_keys: bool, described: str, what: str) -> None:
+def _check_kind(name: str, has_keys: bool, described: Callable[[], str], what: str) -> None:
+    """Refuse what has items that nobody means. `described` is asked for errors only: ten thousand items are long to show."""
     for kind in _REFUSED:
         if name in kind.names or (has_keys and "dict" in kind.names):
-            raise CompositionError(f"{what} needs a sequence, not {described}: {kind.advice}")
+            raise CompositionError(f"{what} needs a sequence, not {described()}: {kind.advice}")
     if name in ("int", "float", "bool", "complex"):
-        raise CompositionError(f"{what} needs a sequence, not {described}")
+        raise CompositionError(f"{what} needs a sequence, not {described()}")
 
 
 def _described(tree: Tree) -> str:
