@@ -39,7 +39,7 @@ def statements_digest(statements: list[ast.stmt]) -> Digest:
 
 
 def _copied(part: N) -> N:
-    """Copy a tree without its places in the source, which count for nothing: a tenth of the time of `copy.deepcopy`."""
+    """Copy a tree without its places in the source, which count for nothing: less than half of the time of `copy.deepcopy`."""
     if isinstance(part, ast.AST):
         made = type(part)()
         for name in part._fields:
