@@ -121,9 +121,10 @@ class Node(Generic[P, R]):
         return tree
 
     def _check_literal(self, position: int, value: Any, hint: Any) -> None:
-        reason = check_value(value, hint, self._place(position))
-        if reason is not None:
-            raise self._refused(position, f"was given {brief(value)}: {reason}")
+        if type(value) is not hint:
+            reason = check_value(value, hint, self._place(position))
+            if reason is not None:
+                raise self._refused(position, f"was given {brief(value)}: {reason}")
         if type(value) in SCALARS and isinstance(hint, type):
             self._known[position].add(type(value))
 
