@@ -11,7 +11,14 @@ import pyarrow as pa
 import pytest
 
 import lineage as ln
-from lineage.errors import CompositionError, LazyValueError, NodeError, NotFoundError, WiringError
+from lineage.errors import (
+    CompositionError,
+    LazyValueError,
+    NodeError,
+    NotFoundError,
+    UnstableIdentityError,
+    WiringError,
+)
 from lineage.testing import EventLog
 
 
@@ -431,6 +438,15 @@ def test_refresh_reaches_the_calls_of_a_map_over_a_call(session: ln.Session, log
     log.clear()
     assert ln.compute(ln.map(double, numbers(2))) == [0, 20]
     assert log.names() == ["hit map"]
+
+
+def test_a_call_in_the_default_of_a_composing_function_is_refused(session: ln.Session) -> None:
+    def times(base: int) -> Any:
+        return ln.map(lambda x, factor=base: scaled(x, factor), numbers(2))
+
+    assert ln.compute(times(2)) == [0, 20]
+    with pytest.raises(UnstableIdentityError, match="default `<lambda>.factor`.*pass it as an argument"):
+        ln.compute(times(double(1)))
 
 
 # -- starmap, zip, flatten over calls
