@@ -26,7 +26,8 @@ from lineage.errors import (
 from lineage.executors.base import Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
 from lineage.failures import explained
-from lineage.graph import Attempt, Call, Item, View, shown
+from lineage.files import Input
+from lineage.graph import Attempt, Call, Item, Pinned, View, shown
 from lineage.identity import freezer, identify
 from lineage.options import Approx
 from lineage.outcomes import Failed
@@ -359,13 +360,15 @@ class Engine:
         self._take(done)
 
     def _catches(self, expanded: Step, below: list[Step]) -> bool:
-        """Say whether a failure was caught among the calls that an expansion made."""
+        """Say whether a failure was caught among the calls that an expansion made, or an input stands there that may be
+        another next time: what is not among the arguments of an expansion is in none of its keys.
+        """
         stack, seen = list(below), {id(step) for step in expanded.inputs}
         while stack:
             step = stack.pop()
             if id(step) not in seen:
                 seen.add(id(step))
-                if step.catches:
+                if step.catches or _is_source(step):
                     return True
                 stack.extend(step.inputs)
         return False
@@ -606,6 +609,11 @@ class Engine:
                 self._listed.discard(id(found))
                 self.graph.need(found)
                 stack.extend(found.inputs)
+
+
+def _is_source(step: Step) -> bool:
+    """Say whether a vertex stands for something outside: a file, a folder, a name, a node with one value a period."""
+    return isinstance(step.hole, (Input, Pinned)) or (step.is_call and step.node.given.period is not None)
 
 
 def _is_list_of_calls(tree: Tree) -> bool:
