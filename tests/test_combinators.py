@@ -526,6 +526,27 @@ def test_a_source_inside_a_composition_has_one_value_per_period(
     assert ln.compute(made) == ["now"]
 
 
+@ln.node
+def kept(x: int, place: str) -> str:
+    return Path(place).read_text()
+
+
+@ln.dynamic
+def keeps(x: int, place: str) -> str:
+    return upper(kept(x, place))
+
+
+@pytest.mark.filterwarnings("ignore:.*no input of it")
+def test_refresh_reaches_into_a_composition_and_lasts(session: ln.Session, tmp_path: Path) -> None:
+    place = tmp_path / "now.txt"
+    place.write_text("then")
+    assert ln.compute(keeps(1, str(place)), upper(keeps(1, str(place)))) == ("THEN", "THEN")
+    place.write_text("now")
+    assert ln.compute(upper(keeps(1, str(place)))) == "THEN"
+    assert ln.compute(upper(keeps(1, str(place))), refresh=[kept]) == "NOW"
+    assert ln.compute(keeps(1, str(place)), kept(1, str(place))) == ("NOW", "now")
+
+
 # -- starmap, zip, flatten over calls
 
 

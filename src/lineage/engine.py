@@ -308,6 +308,7 @@ class Engine:
             made = list(holes(tree))
             before = len(self.graph.order)
             self.graph.add(made)
+            self.graph.raise_generations(since=before)
             self.store.keep(fill(tree, lambda _: None))
         except Exception as error:
             self._flown(work.key, step, error)

@@ -207,6 +207,13 @@ class Graph:
         known: int = self.generations.get(base, 0)
         return known + int(self._is_refreshed(hole))
 
+    def raise_generations(self, since: int = 0) -> None:
+        """Let what is refreshed stay so: later plans know the calls from position `since` on by their new generation."""
+        for step in self.order[since:] if self.refresh else ():
+            if step.forced:
+                assert step.base is not None
+                self.index.raise_generation(step.base)
+
     def _is_refreshed(self, call: Call) -> bool:
         """Say whether a call is to be made again: one of a node in `refresh`, or a `map` or `reduce` with one."""
         if not self.refresh:

@@ -190,21 +190,19 @@ class Session:
 
     def _composed(self, tree: Tree, refresh: Iterable[Any], *, persist: bool = False) -> Graph:
         """Return the graph of `tree`, every vertex with its key, nothing looked up."""
+        again = frozenset(_nodes(refresh))
         graph = Graph(
             self.store.index,
             Fingerprints(self.store.index, self.store.downloads),
-            refresh=frozenset(_nodes(refresh)),
-            is_current=Reliance(),
+            refresh=again,
+            is_current=Reliance(node.declared.reference for node in again),
             unspill=self.store.unspill,
             resolve=self._resolved,
         )
         with _collector_at_rest():
             graph.add(holes(tree))
         if persist:
-            for step in graph.order:
-                if step.forced:
-                    assert step.base is not None
-                    self.store.index.raise_generation(step.base)
+            graph.raise_generations()
         return graph
 
     def _look_up(self, graph: Graph, tree: Tree) -> Graph:
