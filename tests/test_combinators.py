@@ -447,7 +447,7 @@ def test_a_call_in_the_default_of_a_composing_function_is_refused(session: ln.Se
         return ln.map(lambda x, factor=base: scaled(x, factor), numbers(2))
 
     assert ln.compute(times(2)) == [0, 20]
-    with pytest.raises(UnstableIdentityError, match="default `<lambda>.factor`.*pass it as an argument"):
+    with pytest.raises(UnstableIdentityError, match=r"default `<lambda>\.factor`"):
         ln.compute(times(double(1)))
 
 

@@ -580,7 +580,8 @@ def test_a_hit_that_was_made_from_another_result_than_this_plan_resolves_is_deci
     first = ln.materialize(one(1))
     session.close()
     index = sqlite3.connect(session.root / "index.sqlite")  # as if two processes had recorded `one(1)` differently
-    index.execute("UPDATE recipes SET execution = ? WHERE execution = ?", (other._execution, first._execution))
+    for table in ("recipes", "young_recipes"):
+        index.execute(f"UPDATE {table} SET execution = ? WHERE execution = ?", (other._execution, first._execution))
     index.commit()
     index.close()
     log.clear()
