@@ -71,6 +71,26 @@ def test_a_large_group_is_committed_at_once(
     assert count_of(tmp_path) == 10
 
 
+@pytest.mark.parametrize("rows", range(2, 12))
+def test_a_group_that_ends_while_a_node_is_named_gives_no_number_twice(
+    rows: int, index: SqliteIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "GROUP_ROWS", rows)
+    other = opened(tmp_path)
+    first, second = (one.begin_run("run", "user", "host", "roots", {}) for one in (index, other))
+    numbers = []
+    for name in "abc":
+        execution = an_execution(name, node=f"node {name}", code=f"code {name}")
+        numbers.append(index.record(execution, None, first).execution)
+        numbers.append(other.record(an_execution(f"other {name}"), None, second).execution)
+    index.end_run(first, "ok", {}, {})
+    index.flush()
+    other.end_run(second, "ok", {}, {})
+    assert sorted(numbers) == [1, 2, 3, 4, 5, 6]
+    assert len(index.by_call([key(name) for name in "abc"])) == 3
+    other.close()
+
+
 def test_objects_are_durable_before_the_records_that_speak_of_them(tmp_path: Path) -> None:
     seen: list[int] = []
     index = opened(tmp_path, before_commit=lambda: seen.append(count_of(tmp_path)))
