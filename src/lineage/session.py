@@ -41,7 +41,7 @@ from lineage.progress import Progress
 from lineage.records import Record
 from lineage.reliance import Reliance
 from lineage.running import inside
-from lineage.settings import fixed_settings
+from lineage.settings import alone, fixed_settings
 from lineage.storage.downloads import LIMIT
 from lineage.storage.objects import Verify
 from lineage.storage.store import Store
@@ -297,7 +297,7 @@ class Session:
             self._tell_hits(graph, counts, engine.tell)
             if work:
                 settings = fixed_settings(_packages(graph), _cpus(graph))
-                with progress, capture.capturing(), settings, fanout(self.max_fanout), _graph_at_rest(graph):
+                with alone(), progress, capture.capturing(), settings, fanout(self.max_fanout), _graph_at_rest(graph):
                     engine.carry_out()
             else:
                 engine.carry_out()
@@ -334,14 +334,15 @@ class Session:
 
     def _executor_of(self, chosen: Any) -> Callable[[Node[..., Any]], Executor]:
         default = self._executor(chosen or os.environ.get("LINEAGE_EXECUTOR") or "default")
-        default.attach(self.store)
+        attached: dict[Any, Executor] = {}
 
         def executor_of(node: Node[..., Any]) -> Executor:
             name = node.given.executor
-            if name is None:
-                return default
-            found = self._executor(name)
-            found.attach(self.store)
+            found = attached.get(name)
+            if found is None:
+                found = attached[name] = default if name is None else self._executor(name)
+                if not any(found is other for key, other in attached.items() if key != name):
+                    found.attach(self.store)  # once a run, since it forgets what waits
             return found
 
         return executor_of
@@ -408,7 +409,7 @@ class Session:
             )
         if broken:
             settings = fixed_settings(_packages(engine.graph), _cpus(engine.graph))
-            with capture.capturing(), settings, fanout(self.max_fanout):
+            with alone(), capture.capturing(), settings, fanout(self.max_fanout):
                 engine.repair(broken)
             self.store.index.flush()
             for step in broken:
