@@ -190,7 +190,7 @@ class Session:
 
     def _composed(self, tree: Tree, refresh: Iterable[Any], *, persist: bool = False) -> Graph:
         """Return the graph of `tree`, every vertex with its key, nothing looked up."""
-        again = frozenset(_nodes(refresh))
+        again: frozenset[Any] = frozenset(_nodes(refresh))
         graph = Graph(
             self.store.index,
             Fingerprints(self.store.index, self.store.downloads),
