@@ -218,7 +218,7 @@ class SqliteIndex:
                 self._absent.discard(key)
                 if self._new_codes:
                     self._of_new_codes.add(key)
-            if recipe is not None:
+            if recipe is not None and set(execution.relies_on) <= set(found.relies_on):
                 self._link(recipe, found, run)
             self._groups.wrote(3)
             return found
