@@ -3,6 +3,8 @@ from __future__ import annotations
 import collections
 import functools
 import itertools
+import time
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,7 +13,14 @@ import pyarrow as pa
 import pytest
 
 import lineage as ln
-from lineage.errors import CompositionError, LazyValueError, NodeError, NotFoundError, WiringError
+from lineage.errors import (
+    CompositionError,
+    LazyValueError,
+    NodeError,
+    NotFoundError,
+    UnstableIdentityError,
+    WiringError,
+)
 from lineage.testing import EventLog
 
 
@@ -439,6 +448,114 @@ def test_refresh_reaches_the_calls_of_a_map_over_a_call(session: ln.Session, log
     log.clear()
     assert ln.compute(ln.map(double, numbers(2))) == [0, 20]
     assert log.names() == ["hit map"]
+
+
+def test_a_call_in_the_default_of_a_composing_function_is_refused(session: ln.Session) -> None:
+    def times(base: int) -> Any:
+        def one(x: int, factor: int = base) -> int:
+            return scaled(x, factor)
+
+        return ln.map(one, numbers(2))
+
+    assert ln.compute(times(2)) == [0, 20]
+    with pytest.raises(UnstableIdentityError, match=r"default `one\.factor`"):
+        ln.compute(times(double(1)))
+
+
+# -- what stands inside a composition and is none of its arguments
+
+
+@ln.node
+def content(x: int, path: ln.File) -> str:
+    return f"{x} {path.path.read_text()}"
+
+
+@ln.node
+def contents(files: list[ln.File]) -> str:
+    return " ".join(file.path.read_text() for file in files)
+
+
+@ln.node
+def upper(text: str) -> str:
+    return text.upper()
+
+
+@ln.node(every="1h")
+def period(x: int, place: str) -> str:
+    return Path(place).read_text()
+
+
+@ln.dynamic
+def reads(x: int, folder: str) -> str:
+    return content(x, ln.File(f"{folder}/a.txt"))
+
+
+@ln.dynamic
+def reads_all(x: int, folder: str) -> str:
+    return contents(ln.files(f"{folder}/*.txt"))
+
+
+@ln.dynamic
+def reads_name(x: int, folder: str) -> str:
+    return upper(ln.ref("named", of=str))
+
+
+def reads_deep(x: int, folder: str) -> Any:
+    return upper(upper(reads(x, folder)))
+
+
+def reads_mapped(x: int, folder: str) -> Any:
+    return ln.map(lambda n: content(n, ln.File(f"{folder}/a.txt")), numbers(x))
+
+
+@pytest.mark.parametrize("how", [reads, reads_all, reads_name, reads_deep, reads_mapped])
+def test_an_input_inside_a_composition_is_looked_at_each_time(how: Any, session: ln.Session, tmp_path: Path) -> None:
+    def change(text: str) -> None:
+        (tmp_path / "a.txt").write_text(text)
+        session.tag(session.materialize(upper(text)), "named")
+
+    change("one")
+    assert "one" in str(ln.compute(how(1, str(tmp_path)))).lower()
+    assert "one" in str(ln.compute(how(1, str(tmp_path)))).lower()
+    change("two")
+    assert "two" in str(ln.compute(how(1, str(tmp_path)))).lower()
+    (tmp_path / "b.txt").write_text("three")
+    assert ("three" in ln.compute(reads_all(1, str(tmp_path)))) is True
+
+
+def test_a_source_inside_a_composition_has_one_value_per_period(
+    session: ln.Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "now.txt"
+    made = ln.map(lambda x: period(x, str(place)), numbers(1))
+    place.write_text("then")
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    assert ln.compute(made) == ["then"]
+    place.write_text("now")
+    assert ln.compute(made) == ["then"]
+    monkeypatch.setattr(time, "time", lambda: 1e9 + 3601)
+    assert ln.compute(made) == ["now"]
+
+
+@ln.node
+def kept(x: int, place: str) -> str:
+    return Path(place).read_text()
+
+
+@ln.dynamic
+def keeps(x: int, place: str) -> str:
+    return upper(kept(x, place))
+
+
+@pytest.mark.filterwarnings("ignore:.*no input of it")
+def test_refresh_reaches_into_a_composition_and_lasts(session: ln.Session, tmp_path: Path) -> None:
+    place = tmp_path / "now.txt"
+    place.write_text("then")
+    assert ln.compute(keeps(1, str(place)), upper(keeps(1, str(place)))) == ("THEN", "THEN")
+    place.write_text("now")
+    assert ln.compute(upper(keeps(1, str(place)))) == "THEN"
+    assert ln.compute(upper(keeps(1, str(place))), refresh=[kept]) == "NOW"
+    assert ln.compute(keeps(1, str(place)), kept(1, str(place))) == ("NOW", "now")
 
 
 # -- starmap, zip, flatten over calls

@@ -343,11 +343,21 @@ def test_a_file_that_was_recorded_is_verified_when_it_is_opened(session: ln.Sess
 
 def test_a_recorded_file_that_changed_is_not_handed_on(session: ln.Session, tmp_path: Path) -> None:
     file = old(tmp_path / "data" / "a.txt", "one")
-    assert session.compute(together(listed(str(tmp_path / "data")))) == "one"
-    session.forget(together(listed(str(tmp_path / "data"))))
+    handle = session.materialize(listed(str(tmp_path / "data")))
+    assert session.compute(together(ln.ref(handle))) == "one"
+    session.forget(together(ln.ref(handle)))
     old(file, "two")
     with pytest.raises(LineageError, match="has changed since it was recorded"):
-        session.compute(together(listed(str(tmp_path / "data"))))
+        session.compute(together(ln.ref(handle)))
+
+
+def test_files_that_a_dynamic_node_lists_are_looked_at_again(session: ln.Session, tmp_path: Path) -> None:
+    file = old(tmp_path / "data" / "a.txt", "one")
+    assert session.compute(together(listed(str(tmp_path / "data")))) == "one"
+    old(file, "two")
+    assert session.compute(together(listed(str(tmp_path / "data")))) == "two"
+    old(tmp_path / "data" / "b.txt", "three")
+    assert session.compute(together(listed(str(tmp_path / "data")))) == "twothree"
 
 
 def test_what_came_out_of_a_record_is_not_taken_for_what_was_seen_in_this_run(session: ln.Session, file: Path) -> None:

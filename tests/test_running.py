@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -814,3 +817,38 @@ def test_a_file_that_is_read_without_being_an_input_is_told(session: ln.Session,
     with pytest.warns(UserWarning, match="no input of it"):
         assert ln.compute(undeclared(str(path))) == "1"
     assert ln.compute(declared(ln.File(path))) == "1"
+
+
+@ln.node(executor="beside")
+def elsewhere(x: int) -> int:
+    return x + 1
+
+
+def test_an_executor_of_a_name_carries_out_many_calls(tmp_path: Path) -> None:
+    with ln.Session(tmp_path, executors={"beside": ln.Serial()}):
+        assert ln.compute(ln.map(elsewhere, range(5))) == [1, 2, 3, 4, 5]
+
+
+@ln.node
+def slowly(x: int, of: int) -> int:
+    time.sleep(0.001)
+    return 100 * of + x
+
+
+def test_threads_share_a_session_without_getting_each_other_s_results(session: ln.Session) -> None:
+    before = sys.stdout, dict(os.environ)
+    found: dict[int, Any] = {}
+
+    def ask(number: int) -> None:
+        try:
+            found[number] = [session.compute(ln.map(slowly, range(n), of=number)) for n in (10, 20)]
+        except BaseException as error:
+            found[number] = error
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {of: [[100 * of + x for x in range(n)] for n in (10, 20)] for of in range(4)}
+    assert (sys.stdout, dict(os.environ)) == before

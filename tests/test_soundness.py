@@ -366,6 +366,50 @@ def test_another_version_of_a_node_below_a_dynamic_node_is_no_hit_by_content(cho
     assert "executed inc" in log
 
 
+@pytest.fixture
+def meeting(project: Project) -> Project:
+    """A project in which a call below a dynamic node of a fixed version and a plain call come to one content."""
+    project.write(
+        "main.py",
+        """
+        import lineage as ln
+
+        @ln.node
+        def inc(x: int) -> int:
+            return x + 1
+
+        @ln.node
+        def neg(x: int) -> int:
+            return -x
+
+        def chosen(x: int) -> int:
+            return inc(x)
+
+        chosen = ln.dynamic(chosen).options(version="1")
+        """,
+    )
+    return project
+
+
+def test_content_that_was_met_before_does_not_hide_an_edit_below_a_dynamic_node(meeting: Project) -> None:
+    assert meeting.run("main.neg(2)")[0] == -2
+    assert meeting.run("main.neg(main.chosen(1))")[0] == -2
+    meeting.edit("main.py", "x + 1", "x + 2")
+    assert meeting.run("main.neg(main.chosen(1))")[0] == -3
+
+
+def test_two_calls_of_one_run_that_come_to_one_content_keep_each_their_past(meeting: Project) -> None:
+    assert meeting.run("[main.neg(2), main.neg(main.chosen(1))]")[0] == [-2, -2]
+    meeting.edit("main.py", "x + 1", "x + 2")
+    assert meeting.run("[main.neg(2), main.neg(main.chosen(1))]")[0] == [-2, -3]
+
+
+def test_an_edit_below_a_dynamic_node_is_nothing_to_an_equal_call_beside_it(meeting: Project) -> None:
+    assert meeting.run("main.neg(main.chosen(1))")[0] == -2
+    meeting.edit("main.py", "x + 1", "x + 2")
+    assert meeting.run("main.neg(2)") == (-2, ["cutoff neg"])
+
+
 def test_a_changed_default_is_a_new_key_and_a_spelled_out_one_is_not(project: Project) -> None:
     project.write(
         "main.py",

@@ -26,7 +26,8 @@ from lineage.errors import (
 from lineage.executors.base import Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
 from lineage.failures import explained
-from lineage.graph import Attempt, Call, Item, View, shown
+from lineage.files import Input
+from lineage.graph import Attempt, Call, Item, Pinned, View, shown
 from lineage.identity import freezer, identify
 from lineage.options import Approx
 from lineage.outcomes import Failed
@@ -41,6 +42,7 @@ from lineage.planning import (
     argument_digests,
     call_key,
     calls_behind,
+    composes,
     merged,
     nodes_given,
 )
@@ -230,10 +232,9 @@ class Engine:
         for step, key in zip(steps, keys, strict=True):
             record = found.get(key)
             usable = record is not None and not step.forced and not step.repaired
-            if usable and record is not None and self.graph.is_current(record.relies_on):
+            if usable and record is not None and self.graph.stands(step, record):
                 self._adopt(step, record, "cutoff")
-                if step.recipe is not None:
-                    self.index.link(step.recipe, record, self.run)
+                self._link(step, record)
             elif key in self._flying:
                 self._flying[key].append(step)  # the same call is on its way already
             else:
@@ -244,7 +245,8 @@ class Engine:
     def _adopt(self, step: Step, record: Record, verdict: str) -> None:
         step.record = record
         step.tree = load_tree(self.store.unspill(record.value))
-        step.digest, step.execution, step.relies_on = record.result, record.execution, record.relies_on
+        step.digest, step.execution = record.result, record.execution
+        step.relies_on = merged([self._own_reliance(step, record), *(made_from.relies_on for made_from in step.inputs)])
         step.verdict = verdict
         self._finish(step)
 
@@ -307,6 +309,7 @@ class Engine:
             made = list(holes(tree))
             before = len(self.graph.order)
             self.graph.add(made)
+            self.graph.raise_generations(since=before)
             self.store.keep(fill(tree, lambda _: None))
         except Exception as error:
             self._flown(work.key, step, error)
@@ -359,13 +362,15 @@ class Engine:
         self._take(done)
 
     def _catches(self, expanded: Step, below: list[Step]) -> bool:
-        """Say whether a failure was caught among the calls that an expansion made."""
+        """Say whether a failure was caught among the calls that an expansion made, or an input stands there that may be
+        another next time: what is not among the arguments of an expansion is in none of its keys.
+        """
         stack, seen = list(below), {id(step) for step in expanded.inputs}
         while stack:
             step = stack.pop()
             if id(step) not in seen:
                 seen.add(id(step))
-                if step.catches:
+                if step.catches or _is_source(step):
                     return True
                 stack.extend(step.inputs)
         return False
@@ -471,11 +476,27 @@ class Engine:
             tree = load_tree(self.store.unspill(record.value))  # another process was first: its result holds
         for waiting in self._flying.pop(work.key, [step]):
             waiting.tree, waiting.digest = tree, record.result
-            waiting.execution, waiting.record, waiting.relies_on = record.execution, record, relies
+            waiting.execution, waiting.record = record.execution, record
             waiting.verdict = "executed" if waiting is step else "cutoff"
-            if waiting is not step and waiting.recipe is not None:
-                self.index.link(waiting.recipe, record, self.run)
+            if waiting is step:
+                waiting.relies_on = relies
+            else:
+                past = [made_from.relies_on for made_from in waiting.inputs]
+                waiting.relies_on = merged([self._own_reliance(step, record), *past])
+                self._link(waiting, record)
             self._finish(waiting)
+
+    def _own_reliance(self, step: Step, record: Record) -> tuple[tuple[str, str], ...]:
+        """Return what the result of a call relies on besides what its inputs do: nothing, unless it composes."""
+        return record.relies_on if composes(step) else ()
+
+    def _link(self, step: Step, record: Record) -> None:
+        """Let the recipe of `step` lead to a record that was found by content.
+
+        Only if the record relies on all that this recipe does: another past may have come to the same content.
+        """
+        if step.recipe is not None and set(step.relies_on) <= set(record.relies_on):
+            self.index.link(step.recipe, record, self.run)
 
     def _execution(self, step: Step, work: Work, side: SideData, **fields: Any) -> Execution:
         if work.code not in self._noted:
@@ -606,6 +627,11 @@ class Engine:
                 self._listed.discard(id(found))
                 self.graph.need(found)
                 stack.extend(found.inputs)
+
+
+def _is_source(step: Step) -> bool:
+    """Say whether a vertex stands for something outside: a file, a folder, a name, a node with one value a period."""
+    return isinstance(step.hole, (Input, Pinned)) or (step.is_call and step.node.given.period is not None)
 
 
 def _is_list_of_calls(tree: Tree) -> bool:

@@ -36,6 +36,7 @@ __all__ = [
     "argument_digests",
     "call_key",
     "calls_behind",
+    "composes",
     "merged",
     "nodes_given",
 ]
@@ -207,6 +208,13 @@ class Graph:
         known: int = self.generations.get(base, 0)
         return known + int(self._is_refreshed(hole))
 
+    def raise_generations(self, since: int = 0) -> None:
+        """Let what is refreshed stay so: later plans know the calls from position `since` on by their new generation."""
+        for step in self.order[since:] if self.refresh else ():
+            if step.forced:
+                assert step.base is not None
+                self.index.raise_generation(step.base)
+
     def _is_refreshed(self, call: Call) -> bool:
         """Say whether a call is to be made again: one of a node in `refresh`, or a `map` or `reduce` with one."""
         if not self.refresh:
@@ -322,6 +330,10 @@ class Graph:
         )
         return found
 
+    def stands(self, step: Step, record: Record) -> bool:
+        """Say whether a record found by content still holds: code and content decide, except for what composes."""
+        return not composes(step) or self.is_current(record.relies_on)
+
     def need(self, step: Step) -> None:
         """Mark a step as one to be resolved, and put it on the list that the engine takes from."""
         step.state = NEEDED
@@ -421,6 +433,11 @@ def _is_looked_up(step: Step) -> bool:
 def _taints(step: Step) -> bool:
     """Say whether what uses `step` is recorded by content only: it holds a failure, or an effect's result."""
     return step.tainted or (step.is_call and step.node.kind == "sink")
+
+
+def composes(step: Step) -> bool:
+    """Say whether a call makes other calls, whose code is in none of its keys."""
+    return step.is_call and step.node.kind in ("dynamic", "spread")
 
 
 def hashed_parts(node: Any, parts: Sequence[Digest]) -> Sequence[Digest]:

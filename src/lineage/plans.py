@@ -72,6 +72,6 @@ def _planned_call(graph: Graph, step: Step) -> PlannedCall:
     if not step.forced and all(graph.complete(made_from) for made_from in step.inputs):
         key = call_key(graph, step)
         record = graph.index.by_call([key]).get(key)
-        if record is not None and graph.is_current(record.relies_on):
+        if record is not None and graph.stands(step, record):
             return PlannedCall(text, step.node.name, "unchanged", "equal inputs met this code before")
     return PlannedCall(text, step.node.name, "execute", reason(graph, step))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from lineage.codecs.plain import find_by_name
 from lineage.node import Node
 
@@ -9,15 +11,21 @@ __all__ = ["Reliance"]
 
 
 class Reliance:
-    """Says whether the nodes that a record relies on still have the code that they had. Asked once per node and plan."""
+    """Says whether the nodes that a record relies on still have the code that they had. Asked once per node and plan.
 
-    def __init__(self) -> None:
+    Of the nodes `refreshed`, known by their names, it says no.
+    """
+
+    def __init__(self, refreshed: Iterable[str] = ()) -> None:
+        self._refreshed = frozenset(refreshed)
         self._current: dict[tuple[str, str], bool] = {}
 
     def __call__(self, relies_on: tuple[tuple[str, str], ...]) -> bool:
         return all(self._is_current(pair) for pair in relies_on)
 
     def _is_current(self, pair: tuple[str, str]) -> bool:
+        if pair[0] in self._refreshed:
+            return False
         if pair not in self._current:
             try:
                 node = find_by_name(pair[0])

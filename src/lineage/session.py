@@ -41,7 +41,7 @@ from lineage.records import Record
 from lineage.reliance import Reliance
 from lineage.remembered import collection_key, note_collection, recalled
 from lineage.running import inside
-from lineage.settings import fixed_settings
+from lineage.settings import alone, fixed_settings
 from lineage.storage.downloads import LIMIT
 from lineage.storage.objects import Verify
 from lineage.storage.store import Store
@@ -187,21 +187,19 @@ class Session:
 
     def _composed(self, tree: Tree, refresh: Iterable[Any], *, persist: bool = False) -> Graph:
         """Return the graph of `tree`, every vertex with its key, nothing looked up."""
+        again: frozenset[Any] = frozenset(_nodes(refresh))
         graph = Graph(
             self.store.index,
             Fingerprints(self.store.index, self.store.downloads),
-            refresh=frozenset(_nodes(refresh)),
-            is_current=Reliance(),
+            refresh=again,
+            is_current=Reliance(node.declared.reference for node in again),
             unspill=self.store.unspill,
             resolve=self._resolved,
         )
         with collector_at_rest():
             graph.add(holes(tree))
         if persist:
-            for step in graph.order:
-                if step.forced:
-                    assert step.base is not None
-                    self.store.index.raise_generation(step.base)
+            graph.raise_generations()
         return graph
 
     def _look_up(self, graph: Graph, tree: Tree) -> Graph:
@@ -271,7 +269,8 @@ class Session:
             self._tell_hits(graph, counts, engine.tell)
             if work:
                 settings = fixed_settings(_packages(graph), _cpus(graph))
-                with progress, capture.capturing(), settings, fanout(self.max_fanout), graph_at_rest(len(graph.order)):
+                at_rest = graph_at_rest(len(graph.order))
+                with alone(), progress, capture.capturing(), settings, fanout(self.max_fanout), at_rest:
                     engine.carry_out()
             else:
                 engine.carry_out()
@@ -308,14 +307,15 @@ class Session:
 
     def _executor_of(self, chosen: Any) -> Callable[[Node[..., Any]], Executor]:
         default = self._executor(chosen or os.environ.get("LINEAGE_EXECUTOR") or "default")
-        default.attach(self.store)
+        attached: dict[Any, Executor] = {}
 
         def executor_of(node: Node[..., Any]) -> Executor:
             name = node.given.executor
-            if name is None:
-                return default
-            found = self._executor(name)
-            found.attach(self.store)
+            found = attached.get(name)
+            if found is None:
+                found = attached[name] = default if name is None else self._executor(name)
+                if not any(found is other for key, other in attached.items() if key != name):
+                    found.attach(self.store)  # once a run, since it forgets what waits
             return found
 
         return executor_of
@@ -382,7 +382,7 @@ class Session:
             )
         if broken:
             settings = fixed_settings(_packages(engine.graph), _cpus(engine.graph))
-            with capture.capturing(), settings, fanout(self.max_fanout):
+            with alone(), capture.capturing(), settings, fanout(self.max_fanout):
                 engine.repair(broken)
             self.store.index.flush()
             for step in broken:

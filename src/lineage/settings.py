@@ -12,9 +12,10 @@ import contextlib
 import os
 import random
 import sys
+import threading
 from collections.abc import Iterator
 
-__all__ = ["fixed_settings", "seeded"]
+__all__ = ["alone", "fixed_settings", "seeded"]
 
 _ENVIRONMENT = {
     "POLARS_ENGINE_AFFINITY": "in-memory",
@@ -22,6 +23,25 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
 }
+
+
+_turn = threading.RLock()
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Let one thread at a time run nodes: settings, generators and standard output are the whole process's."""
+    with _turn:
+        yield
+
+
+def _begin_anew() -> None:
+    """The thread that held the turn may not have come along into a forked child."""
+    global _turn
+    _turn = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 @contextlib.contextmanager

@@ -71,6 +71,76 @@ def test_a_large_group_is_committed_at_once(
     assert count_of(tmp_path) == 10
 
 
+@pytest.mark.parametrize("rows", range(2, 12))
+def test_a_group_that_ends_while_a_node_is_named_gives_no_number_twice(
+    rows: int, index: SqliteIndex, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "GROUP_ROWS", rows)
+    other = opened(tmp_path)
+    first, second = (one.begin_run("run", "user", "host", "roots", {}) for one in (index, other))
+    numbers = []
+    for name in "abc":
+        execution = an_execution(name, node=f"node {name}", code=f"code {name}")
+        numbers.append(index.record(execution, None, first).execution)
+        numbers.append(other.record(an_execution(f"other {name}"), None, second).execution)
+    index.end_run(first, "ok", {}, {})
+    index.flush()
+    other.end_run(second, "ok", {}, {})
+    assert sorted(numbers) == [1, 2, 3, 4, 5, 6]
+    assert len(index.by_call([key(name) for name in "abc"])) == 3
+    other.close()
+
+
+class Interrupting:
+    """A connection that lets one statement pass, or not, and is interrupted."""
+
+    def __init__(self, db: sqlite3.Connection, wanted: str, *, after: bool) -> None:
+        self.db, self.wanted, self.after, self.done = db, wanted, after, False
+
+    def _run(self, name: str, statement: str, *values: Any) -> Any:
+        if statement.startswith(self.wanted) and not self.done:
+            self.done = True
+            if self.after:
+                getattr(self.db, name)(statement, *values)
+            raise KeyboardInterrupt
+        return getattr(self.db, name)(statement, *values)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        return self._run("execute", statement, *values)
+
+    def executemany(self, statement: str, *values: Any) -> Any:
+        return self._run("executemany", statement, *values)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.db, name)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    "statement", ["BEGIN", "COMMIT", "INSERT INTO executions", "INSERT OR REPLACE INTO young_calls"]
+)
+def test_an_interrupt_while_the_index_is_written_leaves_an_index_that_works(
+    statement: str, after: bool, index: SqliteIndex, tmp_path: Path
+) -> None:
+    index.record(an_execution("a"), None, 1)
+    index.flush()
+    plain = index._groups._db
+    index._groups._db = Interrupting(plain, statement, after=after)
+    with pytest.raises(KeyboardInterrupt):
+        for name in "bc":
+            index.record(an_execution(name), None, 2)
+            index.flush()
+    index._groups._db = plain
+    other = opened(tmp_path)
+    other.record(an_execution("d"), None, other.begin_run("run", "user", "host", "roots", {}))
+    other.close()
+    index.record(an_execution("e"), None, index.begin_run("run", "user", "host", "roots", {}))
+    index.flush()
+    assert {name for name in "ade" if index.by_call([key(name)])} == set("ade")
+    whole = index.by_call([key("b")])
+    assert bool(whole) == (statement == "COMMIT" and after)
+
+
 def test_objects_are_durable_before_the_records_that_speak_of_them(tmp_path: Path) -> None:
     seen: list[int] = []
     index = opened(tmp_path, before_commit=lambda: seen.append(count_of(tmp_path)))

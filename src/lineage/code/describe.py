@@ -61,7 +61,7 @@ def _defaults(walk: Walk, label: str, fn: FunctionType) -> list[bytes]:
     pairs = [*zip(names, values, strict=True), *sorted((fn.__kwdefaults__ or {}).items())]
     found: list[bytes] = []
     for name, value in pairs:
-        if isinstance(value, Hole):
+        if isinstance(value, Hole) and walk.binds(label):
             target = "a call"  # bound and hashed as an argument, like any other
         elif walk.is_thing(value):
             target = walk.reach(value, label)

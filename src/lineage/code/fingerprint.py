@@ -81,7 +81,7 @@ def fingerprint(
             environment.
 
     """
-    found = _walk(target, digest_constant, extra_types, allow_ambient, polars_engine)
+    found = _walk(target, digest_constant, extra_types, allow_ambient, polars_engine, is_node=True)
     if found[1]:
         refresh_compiled(
             (dispatcher, _walk(dispatcher.py_func, digest_constant, (), True, None)[0].digest)
@@ -96,8 +96,10 @@ def _walk(
     extra_types: Iterable[object],
     allow_ambient: bool,
     polars_engine: str | None,
+    *,
+    is_node: bool = False,
 ) -> tuple[CodeFingerprint, list[Any]]:
-    walk = Walk(digest_constant, DESCRIBE, allow_ambient)
+    walk = Walk(digest_constant, DESCRIBE, allow_ambient, is_node)
     walk.start(target)
     for annotation in extra_types:
         walk.item(annotation, walk.root, "type", tolerant=True)

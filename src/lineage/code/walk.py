@@ -56,11 +56,13 @@ class Walk(Ledger):
         digest_constant: DigestConstant,
         describe: dict[str, Describe],
         allow_ambient: bool = False,
+        is_node: bool = False,
     ) -> None:
         super().__init__()
         self.digest_constant = digest_constant
         self.describe = describe
         self.allow_ambient = allow_ambient
+        self.is_node = is_node
         self.lenient = False
         self.tolerated: set[str] = set()  # instances whose parts may lack identity
         self._tolerating = False
@@ -132,6 +134,12 @@ class Walk(Ledger):
         if isinstance(thing, ModuleType):
             return self._reach_module(thing, parent)
         return self._reach_other(thing, parent)
+
+    def binds(self, label: str) -> bool:
+        """Say whether the defaults of a function are arguments of every call: those of the node that is asked about are,
+        those of what it reaches are bound where nobody sees them.
+        """
+        return self.is_node and label == self.root
 
     def is_thing(self, value: object) -> bool:
         """Say whether `value` is reached as code; everything else is digested as data."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 
 from lineage.executors.base import Outcome, Work
@@ -24,8 +25,16 @@ class Serial:
     capacity = 1 << 30
 
     def __init__(self) -> None:
-        self._waiting: deque[Work] = deque()
+        self._of_thread = threading.local()  # several may share a session, each with a run of its own
         self._store: Store | None = None
+
+    @property
+    def _waiting(self) -> deque[Work]:
+        try:
+            found: deque[Work] = self._of_thread.waiting
+        except AttributeError:
+            found = self._of_thread.waiting = deque()
+        return found
 
     def __repr__(self) -> str:
         return "Serial()"

@@ -11,6 +11,7 @@ under way can write no more, and says why. A new run may try again.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -209,6 +210,9 @@ class Groups:
             self._write_out()
         except sqlite3.Error as error:
             self._lose(error)
+        except BaseException:
+            self._interrupted()
+            raise
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]] = ()) -> None:
         """Write rows that `wrote` has counted: for `write_out`, which holds the lock."""
@@ -244,18 +248,21 @@ class Groups:
                 raise StoreError(f"the store in {self.path.parent} is closed; open a session on it again")
             self._take_up()
         assert self._turns is not None
-        self._turns.take()
         try:
+            self._turns.take()
             self._db.execute("BEGIN IMMEDIATE")
+            self._look_for_changes()
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._commit_groups, name="lineage-index", daemon=True)
+                self._writer.start()
+            self._wake.set()
+            self._open = True
         except (sqlite3.Error, StoreError) as error:
-            self._let_go()
+            self._roll_back()
             raise self._explained(error, "written") from error
-        self._look_for_changes()
-        self._open = True
-        if self._writer is None:
-            self._writer = threading.Thread(target=self._commit_groups, name="lineage-index", daemon=True)
-            self._writer.start()
-        self._wake.set()
+        except BaseException:  # an interrupt
+            self._roll_back()
+            raise
 
     def look_for_changes(self) -> None:
         """Tell `on_change` if others have written. While a group is open nobody can. Holds the lock."""
@@ -287,15 +294,29 @@ class Groups:
                 self._db.execute("COMMIT")
             except (sqlite3.Error, OSError, StoreError) as error:
                 self._lose(error)
+            except BaseException:
+                self._interrupted()
+                raise
             self._let_go()
 
-    def _lose(self, error: Exception) -> NoReturn:
-        """Give the open group up: what it held is computed again, by a run that begins after this one."""
+    def _interrupted(self) -> None:
+        """End the open group after an interrupt: it is committed, or nobody knows how much of it was written."""
+        if not self._db.in_transaction:
+            self._let_go()
+            return
+        with contextlib.suppress(StoreError):
+            self._lose(StoreError(f"writing to the index {self.path} was interrupted"))
+
+    def _roll_back(self) -> None:
         try:
             self._db.execute("ROLLBACK")
         except (sqlite3.Error, StoreError):
             pass  # the engine has rolled back already
         self._let_go()
+
+    def _lose(self, error: Exception) -> NoReturn:
+        """Give the open group up: what it held is computed again, by a run that begins after this one."""
+        self._roll_back()
         self._on_change(True)
         found = self._explained(error, "written")
         found.message += ". The last group of records is lost; what it held is computed again"

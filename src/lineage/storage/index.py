@@ -208,6 +208,7 @@ class SqliteIndex:
         assert execution.value is not None
         key = execution.call_key
         with self._groups.lock:
+            self._name(execution)
             self._groups.begin(run)
             found = None if replace or key in self._absent else self.by_call([key]).get(key)
             number = self._add(execution, run, "ok", execution.note if found is None else _against(execution, found))
@@ -217,13 +218,14 @@ class SqliteIndex:
                 self._absent.discard(key)
                 if self._new_codes:
                     self._of_new_codes.add(key)
-            if recipe is not None:
+            if recipe is not None and set(execution.relies_on) <= set(found.relies_on):
                 self._link(recipe, found, run)
             self._groups.wrote(3)
             return found
 
     def failed(self, execution: Execution, run: int) -> int:
         with self._groups.lock:
+            self._name(execution)
             self._groups.begin(run)
             number = self._add(execution, run, "failed", execution.note)
             self._groups.wrote(1)
@@ -322,8 +324,15 @@ class SqliteIndex:
                 time.time(), status, json.dumps(dict(counts)), json.dumps(dict(facts)), run,
             )  # fmt: skip
 
+    def _name(self, execution: Execution) -> None:
+        """Have numbers for the node and the code of an execution. This may end the open group, so it goes before what is
+        decided in one.
+        """
+        self._node(execution)
+        self._code(execution.code)
+
     def _add(self, execution: Execution, run: int, status: str, note: str | None) -> int:
-        """Let a row wait for the tables, in the open group, and return its number."""
+        """Let a row wait for the tables, in the open group, and return its number. Its node and code have theirs."""
         node, code = self._node(execution), self._code(execution.code)
         number = self._next
         if number is None:
