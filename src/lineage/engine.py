@@ -6,14 +6,14 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from lineage.approx import deviation
 from lineage.arguments import described, with_made_of
 from lineage.codecs.freeze import failed_leaf
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import SCALARS, Branch, Hole, Leaf, Tree, digest_tree, fill, holes, leaves
+from lineage.content.tree import SCALARS, Leaf, Tree, digest_tree, fill, holes, leaves
 from lineage.digest import Digest
 from lineage.errors import (
     CorruptObjectError,
@@ -25,9 +25,9 @@ from lineage.errors import (
 )
 from lineage.executors.base import Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
+from lineage.expansion import NEVER, Expansion, catches, is_list_of_calls, relies_below
 from lineage.failures import explained
-from lineage.files import Input
-from lineage.graph import Attempt, Call, Item, Pinned, View, shown
+from lineage.graph import Attempt, Call, Item, View, shown
 from lineage.identity import freezer, identify
 from lineage.options import Approx
 from lineage.outcomes import Failed
@@ -44,7 +44,6 @@ from lineage.planning import (
     calls_behind,
     composes,
     merged,
-    nodes_given,
 )
 from lineage.records import Execution, Record, SideData
 from lineage.spread import composed
@@ -57,20 +56,9 @@ Event = Callable[[str, Step], None]
 
 _BATCH = 500
 
-_NEVER = (("a caught failure", "is tried again"),)
-"""What the record of an expansion over caught failures relies on: no node has that name, so it never holds."""
-
 
 class Replan(Exception):
     """A call that had to be executed again gave something else: what was planned no longer holds."""
-
-
-class _Expansion(NamedTuple):
-    """What a dynamic node composed: it is done when the calls in `tree` are."""
-
-    tree: Tree
-    side: SideData
-    work: Work
 
 
 class Engine:
@@ -98,6 +86,7 @@ class Engine:
         self._listed: set[int] = set()
         self._arguments: dict[int, str] = {}
         self._noted: set[Digest] = set()
+        self._seeded: dict[int, bool] = {}
         self.failures: list[Step] = []
 
     def carry_out(self) -> None:
@@ -258,15 +247,19 @@ class Engine:
         except Exception as error:
             self._flown(key, step, error)
             return
-        work = Work(
-            step.node, arguments, self.graph.code(step.node), key, self.run, "numpy" in step.node.packages(), step
-        )
+        work = Work(step.node, arguments, self.graph.code(step.node), key, self.run, self._is_seeded(step.node), step)
         if step.node.kind == "dynamic":
             self._expand(step, work, compose(work, self.store))
         elif step.node.kind == "spread":
             self._expand(step, work, self._spread(call))
         else:
             self._work.append((step, work))
+
+    def _is_seeded(self, node: Any) -> bool:
+        found = self._seeded.get(id(node))
+        if found is None:
+            found = self._seeded[id(node)] = "numpy" in node.packages()
+        return found
 
     def _filled(self, argument: Tree) -> Tree:
         """Return an argument as a worker gets it: its inputs in place, its own heavy parts in the store."""
@@ -314,7 +307,7 @@ class Engine:
         except Exception as error:
             self._flown(work.key, step, error)
             return
-        step.expansion = _Expansion(tree, side, work)
+        step.expansion = Expansion(tree, side, work)
         below = [self.graph.step(hole) for hole in made]
         self.graph.demand(below)
         self.graph.settle(since=before)
@@ -348,12 +341,12 @@ class Engine:
         except Exception as error:
             self._flown(work.key, step, error)
             return
-        step.relies_on = self._nodes_below(step, below)
+        step.relies_on = relies_below(self.graph, step, below)
         self._arguments[id(step)] = with_made_of(
-            self._arguments[id(step)], [made_from.execution for made_from in below], each=_is_list_of_calls(tree)
+            self._arguments[id(step)], [made_from.execution for made_from in below], each=is_list_of_calls(tree)
         )
         done = Outcome(work, Success(load_tree(text), text, digest_tree(full), side))
-        if self._catches(step, below):
+        if catches(step, below):
             self._take_tainted(step, done)
             return
         if any(made_from.tainted for made_from in below):  # by what the call was given: that is in its key
@@ -361,59 +354,18 @@ class Engine:
                 same.tainted = True
         self._take(done)
 
-    def _catches(self, expanded: Step, below: list[Step]) -> bool:
-        """Say whether a failure was caught among the calls that an expansion made, or an input stands there that may be
-        another next time: what is not among the arguments of an expansion is in none of its keys.
-        """
-        stack, seen = list(below), {id(step) for step in expanded.inputs}
-        while stack:
-            step = stack.pop()
-            if id(step) not in seen:
-                seen.add(id(step))
-                if step.catches or _is_source(step):
-                    return True
-                stack.extend(step.inputs)
-        return False
-
     def _take_tainted(self, step: Step, outcome: Outcome) -> None:
         """Take an expansion over caught failures. Its own key does not say that there were any, as those of its consumers
         do, so its record is no answer for the next run.
         """
         waiting = self._flying.get(outcome.work.key, [step])
         relies = merged([step.relies_on, *(made_from.relies_on for made_from in step.inputs)])
-        step.relies_on = _NEVER
+        step.relies_on = NEVER
         for same in waiting:
             same.tainted = same.catches = True
         self._take(outcome)
         for same in waiting:
             same.relies_on = relies
-
-    def _nodes_below(self, expanded: Step, below: list[Step]) -> tuple[tuple[str, str], ...]:
-        """Return every node that an expansion made calls of, with its code, and what those rely on in turn.
-
-        What the expanding call itself was given, calls and nodes, is left out: it is in the keys of its record already.
-        """
-        given = nodes_given(expanded.hole)
-        found: list[tuple[tuple[str, str], ...]] = []
-        stack, seen = list(below), {id(step) for step in expanded.inputs}
-        while stack:
-            step = stack.pop()
-            if id(step) in seen:
-                continue
-            seen.add(id(step))
-            found.append(step.relies_on)
-            if step.is_call:
-                nodes = [step.node, *nodes_given(step.hole)]
-                found.append(tuple(self._reliance(node) for node in nodes if not self._is_given(node, given)))
-            stack.extend(step.inputs)
-        return merged(found)
-
-    def _reliance(self, node: Any) -> tuple[str, str]:
-        return (node.declared.reference, self.graph.code(node.declared).hex())
-
-    def _is_given(self, node: Any, given: dict[Any, Digest]) -> bool:
-        declared = node.declared
-        return declared in given and given[declared] == self.graph.code(declared)
 
     # -- what came of it
 
@@ -456,8 +408,10 @@ class Engine:
         if isinstance(step.node.given.compare, Approx):
             place = place_key(step.hole, step.node.given.contract)
             text, digest, tree, note = self._anchored(step, place, text, digest, tree)
-        relies = merged([step.relies_on, *(made_from.relies_on for made_from in step.inputs)])
-        execution = self._execution(step, work, success.side, result=digest, value=text, note=note, relies_on=relies)
+        relies = step.relies_on
+        if step.inputs:
+            relies = merged([relies, *[made_from.relies_on for made_from in step.inputs]])
+        execution = self._execution(step, work, success.side, digest, text, relies_on=relies, note=note)
         old = step.record
         record = self.index.record(execution, step.recipe, self.run, replace=step.forced or step.repaired or step.stale)
         if place is not None:
@@ -498,18 +452,24 @@ class Engine:
         if step.recipe is not None and set(step.relies_on) <= set(record.relies_on):
             self.index.link(step.recipe, record, self.run)
 
-    def _execution(self, step: Step, work: Work, side: SideData, **fields: Any) -> Execution:
+    def _execution(
+        self,
+        step: Step,
+        work: Work,
+        side: SideData,
+        result: Digest | None = None,
+        value: str | None = None,
+        *,
+        error: str | None = None,
+        relies_on: tuple[tuple[str, str], ...] = (),
+        note: str | None = None,
+    ) -> Execution:
         if work.code not in self._noted:
             self._noted.add(work.code)
             self.index.note_code(work.code, step.node.leaves())
+        node, arguments = step.node, self._arguments.get(id(step), "{}")
         return Execution(
-            call_key=work.key,
-            node=step.node.name,
-            reference=step.node.reference,
-            code=work.code,
-            arguments=self._arguments.get(id(step), "{}"),
-            side=side,
-            **fields,
+            work.key, node.name, work.code, arguments, side, result, value, error, relies_on, note, node.reference
         )
 
     def _anchored(
@@ -627,13 +587,3 @@ class Engine:
                 self._listed.discard(id(found))
                 self.graph.need(found)
                 stack.extend(found.inputs)
-
-
-def _is_source(step: Step) -> bool:
-    """Say whether a vertex stands for something outside: a file, a folder, a name, a node with one value a period."""
-    return isinstance(step.hole, (Input, Pinned)) or (step.is_call and step.node.given.period is not None)
-
-
-def _is_list_of_calls(tree: Tree) -> bool:
-    """Say whether a composed result is a list whose items are one call each."""
-    return isinstance(tree, Branch) and tree.kind == "list" and all(isinstance(item, Hole) for item in tree.items)

@@ -113,6 +113,8 @@ def _current(work: Work, store: Store, attempt: int, *, composes: bool = False) 
 
 
 def _thaw(work: Work, store: Store) -> list[Any]:
+    if all(type(tree) in SCALARS for tree in work.arguments):
+        return list(work.arguments)
     thawer = Thawer(store.read, identify)
     return [tree if type(tree) in SCALARS else thawer.thaw(tree) for tree in work.arguments]
 
