@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,24 +88,28 @@ class SqliteIndex:
 
     def by_recipe(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         with self._groups.lock:
-            waiting = {key: record for key, (_, record, _) in self._new_recipes.items()} if self._new_recipes else {}
-            return self._find(self._recipes, waiting, keys, codes)
+            waiting = self._new_recipes
+            found = self._stored(self._recipes, waiting, keys, codes)
+            if waiting:
+                found.update((key, waiting[key][1]) for key in keys if key in waiting)
+            return found
 
     def by_call(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         with self._groups.lock:
-            found = self._find(self._calls, self._new_calls, keys, codes)
+            waiting = self._new_calls
+            found = self._stored(self._calls, waiting, keys, codes)
+            if waiting:
+                found.update((key, waiting[key]) for key in keys if key in waiting)
             if len(found) < len(keys) and self.writable:
                 self._absent.update(key for key in keys if key not in found)
             return found
 
-    def _find(
-        self, stored: Keys, waiting: Mapping[Digest, Record], keys: Sequence[Digest], codes: Sequence[Digest]
+    def _stored(
+        self, stored: Keys, waiting: Container[Digest], keys: Sequence[Digest], codes: Sequence[Digest]
     ) -> dict[Digest, Record]:
+        """Return the records in the tables of those of `keys` that do not wait in memory."""
         asked: Sequence[Digest] = self._that_may_be_there(keys, codes) if codes else keys
-        if not waiting:
-            return stored.find(asked)
-        found = stored.find([key for key in asked if key not in waiting])
-        return found | {key: waiting[key] for key in keys if key in waiting}
+        return stored.find([key for key in asked if key not in waiting])
 
     def _that_may_be_there(self, keys: Sequence[Digest], codes: Sequence[Digest]) -> list[Digest]:
         """Return those of `keys` whose code has been recorded by somebody, or that were recorded here."""
