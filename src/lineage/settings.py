@@ -49,19 +49,19 @@ def fixed_settings(packages: frozenset[str], cpus: int = 1) -> Iterator[None]:
     """Hold the settings while nodes that reach `packages` run on up to `cpus` cores, and put back what was there."""
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     os.environ.update(_ENVIRONMENT)
-    with contextlib.ExitStack() as stack:
-        try:
+    try:
+        with contextlib.ExitStack() as stack:
             if "polars" in packages or "polars" in sys.modules:
                 stack.enter_context(_in_memory_polars())
             if packages & {"numpy", "scipy", "scikit-learn"}:
                 stack.enter_context(_few_threads(cpus))
             yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
+    finally:  # after what polars puts back: it saw these settings as what was there before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager
