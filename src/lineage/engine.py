@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+import time
 import traceback
 import warnings
 from collections import deque
@@ -23,10 +26,10 @@ from lineage.errors import (
     NodeError,
     ObjectMissingError,
 )
-from lineage.executors.base import Executor, Failure, Outcome, Success, Work
+from lineage.executors.base import Cause, Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
 from lineage.expansion import NEVER, Expansion, catches, is_list_of_calls, relies_below
-from lineage.failures import explained
+from lineage.failures import explained, pause_before_retry
 from lineage.graph import Attempt, Call, Item, View, shown
 from lineage.identity import freezer, identify
 from lineage.options import Approx
@@ -56,6 +59,9 @@ Event = Callable[[str, Step], None]
 
 _BATCH = 500
 
+_TURN = 0.005
+"""Seconds for which one of several busy executors is waited for before the next is asked."""
+
 
 class Replan(Exception):
     """A call that had to be executed again gave something else: what was planned no longer holds."""
@@ -80,6 +86,7 @@ class Engine:
         self.tell = tell
         self._ready: deque[Step] = deque()
         self._work: deque[tuple[Step, Work]] = deque()
+        self._later: list[tuple[float, int, Step, Work]] = []
         self._flying: dict[Digest, list[Step]] = {}
         self._in_flight: dict[int, int] = {}
         self._busy: list[Executor] = []
@@ -87,6 +94,7 @@ class Engine:
         self._arguments: dict[int, str] = {}
         self._noted: set[Digest] = set()
         self._seeded: dict[int, bool] = {}
+        self._tries = itertools.count()
         self.failures: list[Step] = []
 
     def carry_out(self) -> None:
@@ -109,13 +117,29 @@ class Engine:
     # -- the loop
 
     def _loop(self) -> None:
-        while self._ready or self._work or self._busy:
+        while self._ready or self._work or self._busy or self._later:
             while self._ready:
                 self._advance()
+            pause = self._due()
             self._hand_out()
             if self._busy:
-                executor = self._busy[0]
-                outcome = executor.wait()
+                self._collect(pause)
+            elif self._later and not self._ready:
+                time.sleep(pause or 0)
+
+    def _due(self) -> float | None:
+        """Put what may be tried again now among the work; return the seconds until something else may be."""
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            _, _, step, work = heapq.heappop(self._later)
+            self._work.append((step, work))
+        return self._later[0][0] - now if self._later else None
+
+    def _collect(self, pause: float | None) -> None:
+        """Take what is done; where several executors are busy, from each in turn."""
+        several = len(self._busy) > 1
+        for executor in list(self._busy):
+            for outcome in executor.wait(_TURN if several else pause):
                 self._count(executor, -1)
                 self._take(outcome)
 
@@ -291,7 +315,8 @@ class Engine:
             return composed(call, planned, lambda hole: self.graph.tree(self.graph.step(hole)), self.store.read), side
         except Exception as error:
             damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
-            return Failure(error, "".join(traceback.format_exception(error)), side, damaged)
+            cause: Cause = "inputs" if damaged else "user"
+            return Failure(error, "".join(traceback.format_exception(error)), side, cause)
 
     def _expand(self, step: Step, work: Work, composed: tuple[Tree, SideData] | Failure) -> None:
         if isinstance(composed, Failure):
@@ -372,8 +397,8 @@ class Engine:
     def _take(self, outcome: Outcome) -> None:
         work = outcome.work
         step: Step = work.ticket
-        for failure in outcome.earlier:
-            self._note_failure(step, work, failure)
+        for content, manifest, info in outcome.kept:
+            self.index.add_manifest(content, manifest, info)
         if isinstance(outcome.result, Failure):
             self._take_failure(step, work, outcome)
             return
@@ -387,10 +412,15 @@ class Engine:
     def _take_failure(self, step: Step, work: Work, outcome: Outcome) -> None:
         failure = outcome.result
         assert isinstance(failure, Failure)
-        if failure.inputs_damaged and self._retry_inputs(step, work):
+        if failure.cause == "inputs" and self._retry_inputs(step, work):
             return
         self._note_failure(step, work, failure)
-        self._flown(work.key, step, explained(step.hole, work, failure, len(outcome.earlier) + 1))
+        pause = pause_before_retry(step.node.given.retries, work.attempt, failure)
+        if pause is None or composes(step):
+            self._flown(work.key, step, explained(step.hole, work, failure))
+        else:
+            again = (time.monotonic() + pause, next(self._tries), step, work._replace(attempt=work.attempt + 1))
+            heapq.heappush(self._later, again)
 
     def _flown(self, key: Digest, step: Step, error: Exception) -> None:
         """Fail every step that waits for the call `key`."""

@@ -20,6 +20,8 @@
     │   ├── ReadOnlyStoreError
     │   ├── StoreVersionError               written by another version of `lineage`
     │   └── UntrustedPickleError            a pickle in a store that isn't trusted
+    ├── ExecutorError (RuntimeError)        an executor can never do what was asked
+    ├── WorkerError (RuntimeError)          what carried a call out failed, not the call: a worker died, or has other code
     ├── CodecError (TypeError)              a value that can't be stored without loss
     └── NotFoundError (LookupError)         a name, node or digest that no record answers to
 
@@ -36,6 +38,7 @@ __all__ = [
     "CompositionError",
     "CorruptObjectError",
     "DeclarationError",
+    "ExecutorError",
     "IdentityError",
     "InputChangedError",
     "LazyValueError",
@@ -54,6 +57,7 @@ __all__ = [
     "UnstableIdentityError",
     "UntrustedPickleError",
     "WiringError",
+    "WorkerError",
 ]
 
 
@@ -154,6 +158,14 @@ class StoreVersionError(StoreError):
 
 class UntrustedPickleError(StoreError):
     """A pickle in a store that is not trusted."""
+
+
+class ExecutorError(LineageError, RuntimeError):
+    """An executor can never do what was asked: its workers can't reach the store, or have less than a call needs."""
+
+
+class WorkerError(LineageError, RuntimeError):
+    """What carried a call out failed, not the call: a worker died, ran out of memory, or has other code than was planned."""
 
 
 class CodecError(LineageError, TypeError):

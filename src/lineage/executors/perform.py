@@ -29,7 +29,6 @@ from lineage.errors import (
     CorruptObjectError,
     LineageError,
     MutationError,
-    NodeError,
     ObjectMissingError,
     ResultTypeError,
 )
@@ -52,26 +51,28 @@ _NO_SCRATCH = Path(os.devnull)
 
 
 def perform(work: Work, store: Store, executor: str) -> Outcome:
-    """Carry out `work`, trying again as its node says."""
-    retry = work.node.given.retries
-    earlier: list[Failure] = []
-    while True:
-        result = _attempt(work, store, executor, len(earlier) + 1)
-        if isinstance(result, Success) or result.inputs_damaged:
-            return Outcome(work, result, tuple(earlier))
-        if len(earlier) >= retry.count or not isinstance(_cause(result.error), retry.on):
-            return Outcome(work, result, tuple(earlier))
-        earlier.append(result)
-        time.sleep(retry.backoff * 2 ** (len(earlier) - 1))
-
-
-def _cause(error: Exception) -> BaseException:
-    return error.__cause__ if isinstance(error, NodeError) and error.__cause__ is not None else error
+    """Carry out one attempt of `work`."""
+    current = _current(work, store)
+    watch = _Watch(executor, current)
+    with capture.collecting() as log:
+        try:
+            values = _thaw(work, store)
+        except Exception as error:
+            return Outcome(work, _failure(error, watch.side(log), arrives=True))
+        try:
+            _check_tables(work.node, values)
+            value = _run(work, values, current)
+            del values
+            return Outcome(work, _stored(work, store, value, current, watch, log))
+        except Exception as error:
+            return Outcome(work, _failure(error, watch.side(log)))
+        finally:
+            _clean(current)
 
 
 def compose(work: Work, store: Store) -> tuple[Tree, SideData] | Failure:
     """Run a dynamic node, which receives values, and return the tree of what it composed."""
-    current = _current(work, store, 1, composes=True)
+    current = _current(work, store, composes=True)
     watch = _Watch("driver", current)
     with capture.collecting() as log:
         try:
@@ -82,34 +83,13 @@ def compose(work: Work, store: Store) -> tuple[Tree, SideData] | Failure:
                 raise ResultTypeError(f"{work.node.name} returned something else than it declares: {reason}")
             return tree, watch.side(log)
         except Exception as error:
-            damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
-            return _failure(error, watch.side(log), inputs_damaged=damaged)
+            return _failure(error, watch.side(log), arrives=True)
         finally:
             _clean(current)
 
 
-def _attempt(work: Work, store: Store, executor: str, number: int) -> Success | Failure:
-    current = _current(work, store, number)
-    watch = _Watch(executor, current)
-    with capture.collecting() as log:
-        try:
-            values = _thaw(work, store)
-        except Exception as error:
-            damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
-            return _failure(error, watch.side(log), inputs_damaged=damaged)
-        try:
-            _check_tables(work.node, values)
-            value = _run(work, values, current)
-            del values
-            return _stored(work, store, value, current, watch, log)
-        except Exception as error:
-            return _failure(error, watch.side(log))
-        finally:
-            _clean(current)
-
-
-def _current(work: Work, store: Store, attempt: int, *, composes: bool = False) -> Current:
-    return Current(work.run, work.node.name, work.key.hex(), attempt, store.place, composes)
+def _current(work: Work, store: Store, *, composes: bool = False) -> Current:
+    return Current(work.run, work.node.name, work.key.hex(), work.attempt, store.place, composes)
 
 
 def _thaw(work: Work, store: Store) -> list[Any]:
@@ -311,8 +291,10 @@ class _Watch:
         )
 
 
-def _failure(error: Exception, side: SideData, *, inputs_damaged: bool = False) -> Failure:
-    return Failure(error, "".join(traceback.format_exception(error)), side, inputs_damaged)
+def _failure(error: Exception, side: SideData, *, arrives: bool = False) -> Failure:
+    """Return the failure of a call. What goes wrong while its inputs arrive may be their fault."""
+    damaged = arrives and isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
+    return Failure(error, "".join(traceback.format_exception(error)), side, "inputs" if damaged else "user")
 
 
 def _clean(current: Current) -> None:

@@ -47,9 +47,13 @@ class Serial:
     def submit(self, work: Work) -> None:
         self._waiting.append(work)
 
-    def wait(self) -> Outcome:
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        """Carry out the next call, however long it takes."""
         assert self._store is not None
-        return perform(self._waiting.popleft(), self._store, self.name)
+        return [perform(self._waiting.popleft(), self._store, self.name)]
+
+    def cancel(self) -> None:
+        self._waiting.clear()
 
     def close(self) -> None:
         self._waiting.clear()
