@@ -40,7 +40,8 @@ LAYERS = [
     {"expansion", "failures"},
     {"engine"},
     {"session"},
-    {"api", "cli"},
+    {"api", "commands"},
+    {"__main__"},
     {"testing"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
