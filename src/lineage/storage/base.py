@@ -84,6 +84,14 @@ class Index(Protocol):
 
     def info(self, content: Digest) -> dict[str, Any]: ...
 
+    def note_cutoff(self, execution: int, arguments: str, run: int) -> None:
+        """Keep in the history that a call with these arguments (JSON) was found equal to `execution`."""
+
+    def ask(self, statement: str, values: Sequence[Any] = (), *, derived: bool = False) -> list[tuple[Any, ...]]:
+        """Return the rows of a query over the tables of `lineage.storage.schema`; with `derived`, over those too that
+        `lineage.storage.derived` fills.
+        """
+
     def collection(self, key: Digest) -> tuple[str, tuple[tuple[str, str], ...]] | None:
         """Return the text of a large collection of results that was answered before, and what it relies on."""
 
