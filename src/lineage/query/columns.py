@@ -72,7 +72,13 @@ STREAM: Columns = {
     "via": ("String", "`made`; or `equal`: not executed with that input, but found equal to this execution"),
     "inputs": ("[Int64]", "executions that gave its arguments"),
     "files": ("[String]", "files and folders among its arguments"),
-    **{name: CALLS[name] for name in CALLS if name not in ("verdict", "asked", "log")},
+    **{
+        name: CALLS[name]
+        for name in (
+            *("execution", "node", "status", "run", "started", "wall", "memory", "rows_in", "rows_out"),
+            *("bytes_in", "bytes_out", "digest", "note", "arguments", "code", "reference"),
+        )
+    },
 }
 
 DATASETS: Columns = {
@@ -94,18 +100,29 @@ def frame(columns: Columns, rows: Iterable[Sequence[Any]]) -> pl.DataFrame:
     """Return rows as a frame of these columns and types; with no rows, of these columns too."""
     import polars as pl
 
-    def dtype(name: str) -> Any:
-        if name == "time":
-            return pl.Datetime("us", "UTC")
-        return pl.List(dtype(name[1:-1])) if name.startswith("[") else getattr(pl, name)
-
     values = list(zip(*rows, strict=True)) or [()] * len(columns)
     return pl.DataFrame(
-        [
-            _times(name, column) if kind == "time" else pl.Series(name, column, dtype=dtype(kind))
-            for (name, (kind, _)), column in zip(columns.items(), values, strict=True)
-        ]
+        [_column(name, kind, column) for (name, (kind, _)), column in zip(columns.items(), values, strict=True)]
     )
+
+
+def _column(name: str, kind: str, values: Sequence[Any]) -> pl.Series:
+    import polars as pl
+
+    if kind == "time":
+        return _times(name, values)
+    if kind.startswith("["):
+        return _lists(name, kind[1:-1], values)
+    return pl.Series(name, values, dtype=getattr(pl, kind))
+
+
+def _lists(name: str, kind: str, values: Sequence[Any]) -> pl.Series:
+    """Return a column of lists. Arrow makes ten thousand of them in the time in which polars makes some hundred."""
+    import polars as pl
+    import pyarrow as pa
+
+    inner = {"Int64": pa.int64(), "String": pa.large_string()}[kind]
+    return pl.Series(name, pa.array(values, type=pa.large_list(inner)), dtype=pl.List(getattr(pl, kind)))
 
 
 def _times(name: str, seconds: Sequence[float | None]) -> pl.Series:

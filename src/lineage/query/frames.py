@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lineage.codecs.text import load_tree
+from lineage.collector import collector_at_rest
 from lineage.content.tree import Branch, Leaf, Tree, leaves
 from lineage.errors import CompositionError, NotFoundError
 from lineage.query.columns import CALLS, DATASETS, RUNS, frame, moments
@@ -124,8 +125,9 @@ def _filters(
     if x is not None:
         add("e.id IN (SELECT value FROM json_each({}))", json.dumps(point(session, x, every=True).executions))
     if node is not None:
-        add("(n.name = {0} OR n.reference = {0})", node if isinstance(node, str) else node.declared.reference)
-        where.append("e.node IN (SELECT id FROM nodes WHERE name = {0} OR reference = {0})".format(f"?{len(values)}"))
+        name = node if isinstance(node, str) else node.declared.reference
+        numbers = session.store.index.ask("SELECT id FROM nodes WHERE name = ?1 OR reference = ?1", (name,))
+        where.append(f"e.node IN ({', '.join(str(row[0]) for row in numbers)})")
     if status == "failed":
         where.append("e.id IN (SELECT execution FROM failures UNION ALL SELECT execution FROM late_failures)")
     elif status is not None:
@@ -140,11 +142,12 @@ def _select(
 ) -> list[tuple[Any, ...]]:
     condition = f"WHERE {' AND '.join(where)} " if where else ""
     mark = f"?{len(values) + 1}"
-    return index.ask(
-        f"SELECT {columns} {_FROM} {condition}ORDER BY e.id DESC LIMIT {mark}",
-        (*values, -1 if limit is None else limit),
-        derived=True,
-    )
+    with collector_at_rest():
+        return index.ask(
+            f"SELECT {columns} {_FROM} {condition}ORDER BY e.id DESC LIMIT {mark}",
+            (*values, -1 if limit is None else limit),
+            derived=True,
+        )
 
 
 def _taken_over(

@@ -56,6 +56,8 @@ class Index(Protocol):
     calls soon after each write). Where two processes write one key, `record` returns the winner to both.
     """
 
+    writable: bool
+
     def by_recipe(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         """Return the records of those of `keys` that have one.
 

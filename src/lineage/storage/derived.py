@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from lineage.collector import collector_at_rest
 from lineage.storage.groups import Groups
 
 __all__ = ["PREFIX_BYTES", "Derived"]
@@ -57,8 +58,9 @@ class Derived:
         with self._groups.lock:
             self._groups.drain()
             self._make_late_tables()
-        while not self._derive_chunk():
-            pass
+        with collector_at_rest():
+            while not self._derive_chunk():
+                pass
 
     def _derive_chunk(self) -> bool:
         """Derive of the next rows; say whether there are no more. Others may write between two chunks."""
