@@ -14,7 +14,7 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
-from lineage.asking import calls, datasets, downstream, runs, upstream
+from lineage.asking import calls, datasets, downstream, runs, upstream, why
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
@@ -80,5 +80,6 @@ __all__ = [
     "tag",
     "upstream",
     "view",
+    "why",
     "zip",
 ]

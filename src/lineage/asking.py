@@ -9,7 +9,9 @@ from lineage.session import current_session
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["calls", "datasets", "downstream", "runs", "upstream"]
+    from lineage.query.why import Why
+
+__all__ = ["calls", "datasets", "downstream", "runs", "upstream", "why"]
 
 
 def runs(
@@ -131,3 +133,32 @@ def downstream(x: Any, /) -> pl.DataFrame:
     from lineage.query import streams
 
     return streams.downstream(current_session(), x)
+
+
+def why(x: Any, /) -> Why:
+    """Return why calls ran, or would: what differs from the earlier call of the same node that is most like each.
+
+    Of a call that is not there yet: why each call would execute. Of the number of a run: why each call that it executed was.
+    Of anything else that `upstream` takes: why its call was executed, and those above it in the same run. Print what is
+    returned, or take `.changes` (records), `.calls` or `.frame()` (columns `lineage.query.why.WHY`).
+
+    Compared leaf by leaf are functions and classes (with a diff), constants, packages, arguments, files and inputs, tables
+    column by column. Of a node with very many executions the latest 50,000 are looked through.
+
+    >>> import tempfile, lineage as ln
+    >>> @ln.node
+    ... def scale(x: int, by: int) -> int:
+    ...     return x * by
+    >>> with ln.Session(tempfile.mkdtemp()):
+    ...     _ = ln.compute(scale(1, by=2), scale(5, by=7))
+    ...     ln.why(scale(1, by=3))
+    1 call would execute
+    scale(x=1, by=3) (compared with execution 1 of run 1)
+      argument by: 2 → 3
+
+    Raises:
+        NotFoundError: nothing is recorded of `x`.
+    """
+    from lineage.query import why
+
+    return why.why(current_session(), x)

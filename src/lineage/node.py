@@ -217,12 +217,13 @@ class Node(Generic[P, R]):
         return (self._code or self.code()).packages
 
     def leaves(self) -> str:
-        """Return the parts of this node's identity as JSON: leaf to digest, and the sources, for the record."""
+        """Return the parts of this node's identity as JSON, for the record: leaf to digest, the sources, and parameters that don't count."""
+        ignored = [self.signature.names[position] for position in sorted(self.signature.unhashed)]
         if self.given.version is not None:
-            return json.dumps({"leaves": {f"version {self.given.version}": ""}, "sources": {}})
+            return json.dumps({"leaves": {f"version {self.given.version}": ""}, "sources": {}, "unhashed": ignored})
         found = self.code()
         leaves = {label: digest.hex() for label, digest in found.leaves.items()}
-        return json.dumps({"leaves": leaves, "sources": dict(found.sources)})
+        return json.dumps({"leaves": leaves, "sources": dict(found.sources), "unhashed": ignored})
 
     @property
     def reference(self) -> str:

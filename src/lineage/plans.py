@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from lineage.graph import shown
+from lineage.nearest import Histories
 from lineage.planning import HIT, NEEDED, Graph, Step, call_key
 from lineage.reasons import reason
 
@@ -62,10 +63,11 @@ def planned(graph: Graph) -> Plan:
     """Return the plan of a graph whose vertices have been looked up."""
     seen = [step for step in graph.order if step.is_call and step.state in (HIT, NEEDED)]
     below = sum(1 for step in graph.order if step.is_call) - len(seen)
-    return Plan([_planned_call(graph, step) for step in seen], below)
+    histories = Histories(graph.index, graph.unspill)
+    return Plan([_planned_call(graph, step, histories) for step in seen], below)
 
 
-def _planned_call(graph: Graph, step: Step) -> PlannedCall:
+def _planned_call(graph: Graph, step: Step, histories: Histories) -> PlannedCall:
     text = shown(step.hole)
     if step.state == HIT:
         return PlannedCall(text, step.node.name, "hit", "")
@@ -74,4 +76,4 @@ def _planned_call(graph: Graph, step: Step) -> PlannedCall:
         record = graph.index.by_call([key]).get(key)
         if record is not None and graph.stands(step, record):
             return PlannedCall(text, step.node.name, "unchanged", "equal inputs met this code before")
-    return PlannedCall(text, step.node.name, "execute", reason(graph, step))
+    return PlannedCall(text, step.node.name, "execute", reason(graph, step, histories))
