@@ -14,7 +14,7 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
-from lineage.asking import calls, datasets, downstream, runs, upstream, why
+from lineage.asking import calls, datasets, diff, downstream, runs, source, upstream, why
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
@@ -55,6 +55,7 @@ __all__ = [
     "current",
     "dataset",
     "datasets",
+    "diff",
     "downstream",
     "dynamic",
     "files",
@@ -75,6 +76,7 @@ __all__ = [
     "show",
     "shuffle",
     "sink",
+    "source",
     "span",
     "starmap",
     "tag",

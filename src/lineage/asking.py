@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lineage.session import current_session
@@ -9,9 +10,11 @@ from lineage.session import current_session
 if TYPE_CHECKING:
     import polars as pl
 
+    from lineage.query.differences import Diff
+    from lineage.query.source import Source
     from lineage.query.why import Why
 
-__all__ = ["calls", "datasets", "downstream", "runs", "upstream", "why"]
+__all__ = ["calls", "datasets", "diff", "downstream", "runs", "source", "upstream", "why"]
 
 
 def runs(
@@ -162,3 +165,48 @@ def why(x: Any, /) -> Why:
     from lineage.query import why
 
     return why.why(current_session(), x)
+
+
+def diff(a: Any, b: Any, /, *, on: str | Sequence[str] = ()) -> Diff:
+    """Return what differs between two runs (their numbers), datasets, models or plain values.
+
+    Datasets are handles, calls that have a result, nodes, and texts as in `upstream`. Tables: schema, number of rows, columns
+    that differ and their statistics; with `on`, a key, `added`, `removed` and `changed` are frames of rows. Models: their
+    parameters and what fitting left in them. Runs: facts, and the calls that different executions answered, each with
+    what differs from the other run's call that is most alike. For datasets of one node the differences of their calls
+    stand there too. What is returned is false where nothing differs; print it, or take `.records()` or `.frame()`
+    (columns `lineage.query.differences.DIFF`).
+
+    >>> import lineage as ln
+    >>> ln.diff({"a": 1, "b": [1, 2]}, {"a": 1, "b": [1, 3]})
+    Diff of two values: dict, dict
+      value ['b'][1]: 2 → 3
+
+    Raises:
+        NotFoundError: nothing is recorded of one of them.
+        CompositionError: a column of the key is missing, or a key comes twice in a table.
+    """
+    from lineage.query import diff
+
+    return diff.diff(current_session(), a, b, on)
+
+
+def source(x: Any, /) -> Source:
+    """Return the code that made what `x` points at: its function and what that reaches of the project's, as recorded.
+
+    `x` is anything that `upstream` takes; the code of a node is what it is now. What is returned prints as text. Of a node with
+    `version=` it is the function as it was when that version first ran; constants are shortened.
+
+    >>> import lineage as ln
+    >>> @ln.node
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> ln.source(double).node, ln.source(double).packages
+    ('double', {})
+
+    Raises:
+        NotFoundError: nothing is recorded of `x`.
+    """
+    from lineage.query import source
+
+    return source.source(current_session(), x)

@@ -65,11 +65,25 @@ class Histories:
                 return self._differing(min(close)[3], code, arguments)
         return None
 
-    def _differing(self, row: _Row, code: bytes, arguments: Mapping[str, Any]) -> Near:
+    def most_alike(
+        self, code: bytes, arguments: Mapping[str, Any], others: Iterable[tuple[int, bytes, dict[str, Any]]]
+    ) -> int | None:
+        """Return the number of that of `others` (number, code, arguments) that differs least; None if there is none."""
+        entries = list(_entries(arguments, self.code(code).unhashed))
+        rows = [_Row(number, 0, other, given) for number, other, given in others]
+        costs = [(self._distance(row.code, code) + row.missing(entries), row.number) for row in rows]
+        return min(costs)[1] if costs else None
+
+    def between(
+        self, before: bytes, arguments_before: Mapping[str, Any], code: bytes, arguments: Mapping[str, Any]
+    ) -> list[Change]:
+        """Return what differs between two calls of one node: code and arguments of the one, and of the other."""
         now = self.code(code)
-        changes = [] if row.code == code else code_changes(self.code(row.code), now)
-        changes += argument_changes(row.arguments, arguments, now.unhashed, self._tables)
-        return Near(row.number, row.run, changes)
+        changes = [] if before == code else code_changes(self.code(before), now)
+        return changes + argument_changes(arguments_before, arguments, now.unhashed, self._tables)
+
+    def _differing(self, row: _Row, code: bytes, arguments: Mapping[str, Any]) -> Near:
+        return Near(row.number, row.run, self.between(row.code, row.arguments, code, arguments))
 
     def _distance(self, one: bytes, other: bytes) -> int:
         if one == other:

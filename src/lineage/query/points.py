@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from lineage.codecs.text import load_tree
 from lineage.content.tree import Hole, holes
 from lineage.datasets import Dataset
 from lineage.errors import AmbiguousError, CompositionError, NotFoundError
@@ -19,7 +20,7 @@ from lineage.planning import DONE, HIT, Graph, Step, call_key, calls_behind
 from lineage.session import Session
 from lineage.storage.derived import PREFIX_BYTES
 
-__all__ = ["Point", "found_of", "point", "recorded"]
+__all__ = ["Point", "found_of", "handle_of", "point", "recorded"]
 
 _SHORTEST = 4
 """Characters that the beginning of a digest must have."""
@@ -63,6 +64,21 @@ def point(session: Session, x: Any, *, every: bool = False) -> Point:
         f"a {type(x).__name__} points at nothing recorded; give a Dataset, a call, a node, a run's number, a digest or "
         "its beginning, a name, or a path"
     )
+
+
+def handle_of(session: Session, x: Any) -> Dataset[Any]:
+    """Return the handle of the dataset that `x` points at: where there are several executions, of the latest.
+
+    Raises:
+        NotFoundError: nothing is recorded of it.
+    """
+    if isinstance(x, Hole):
+        point(session, x)
+        handle: Dataset[Any] = session.materialize(x)
+        return handle
+    number = max(point(session, x).executions)
+    ((value,),) = session.store.index.ask("SELECT value FROM executions WHERE id = ?", (number,))
+    return Dataset[Any](session.store, load_tree(session.store.unspill(value)), Any, number)
 
 
 def _some(executions: Iterable[int | None], otherwise: str) -> tuple[int, ...]:
