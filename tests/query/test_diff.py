@@ -223,6 +223,12 @@ def test_values_of_datasets_and_plain_values_are_compared(session: ln.Session) -
 # -- runs
 
 
+def test_asking_for_a_difference_records_no_run(session: ln.Session) -> None:
+    ln.compute(add(1, 2), add(1, 5))
+    assert ln.diff(add(1, 2), add(1, 5))
+    assert ln.runs().height == 1
+
+
 def test_runs_differ_by_calls_and_why(session: ln.Session, monkeypatch: pytest.MonkeyPatch) -> None:
     ln.compute(add(scale(1), scale(5)))
     ln.compute(add(scale(1), scale(6)))

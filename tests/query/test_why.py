@@ -153,9 +153,10 @@ def test_among_many_the_nearest_is_found(session: ln.Session, monkeypatch: pytes
 
 def test_each_call_of_a_map_is_compared_with_its_own_past(session: ln.Session, load: Load) -> None:
     ln.compute(ln.map(load(SOURCE).count, [1, 2, 3]))
-    ln.compute(ln.map(load(SOURCE.replace("LIMIT = 3", "LIMIT = 4")).count, [1, 2, 3]))
+    edited = SOURCE.replace("LIMIT = 3", "LIMIT = 4").replace("x + LIMIT", "x - LIMIT")
+    ln.compute(ln.map(load(edited).count, [1, 2, 3]))
     assert [(call.before, lines([call])) for call in ln.why(2)] == [
-        (before, ["constant LIMIT: 3 → 4"]) for before in (1, 2, 3)
+        (before, ["function helper changed", "constant LIMIT: 3 → 4"]) for before in (1, 2, 3)
     ]
 
 

@@ -14,7 +14,7 @@ from lineage.content.tree import Hole, holes
 from lineage.datasets import Dataset
 from lineage.errors import AmbiguousError, CompositionError, NotFoundError
 from lineage.files import Input, folder_place, is_url
-from lineage.graph import shown
+from lineage.graph import result_hint, shown
 from lineage.node import Node
 from lineage.planning import DONE, HIT, Graph, Step, call_key, calls_behind
 from lineage.session import Session
@@ -72,11 +72,12 @@ def handle_of(session: Session, x: Any) -> Dataset[Any]:
     Raises:
         NotFoundError: nothing is recorded of it.
     """
-    if isinstance(x, Hole):
-        point(session, x)
-        handle: Dataset[Any] = session.materialize(x)
-        return handle
     number = max(point(session, x).executions)
+    if isinstance(x, Hole):
+        graph, _ = recorded(session, x)
+        step = graph.step(x)
+        if graph.complete(step):
+            return Dataset[Any](session.store, graph.tree(step), result_hint(x), step.execution)
     ((value,),) = session.store.index.ask("SELECT value FROM executions WHERE id = ?", (number,))
     return Dataset[Any](session.store, load_tree(session.store.unspill(value)), Any, number)
 
@@ -117,13 +118,16 @@ def found_of(graph: Graph, step: Step) -> int | None:
 
 def _of_lazy(session: Session, lazy: Any) -> tuple[int, ...]:
     graph, steps = recorded(session, lazy)
-    missing = [step for step in steps if found_of(graph, step) is None]
-    if missing:
+    if not steps:  # a recorded dataset as an input
+        return _some([graph.step(lazy).execution], f"{shown(lazy)} holds no call")
+    found = [found_of(graph, step) for step in steps]
+    if None in found:
+        missing = steps[found.index(None)]
         raise NotFoundError(
-            f"{shown(missing[0].hole)} has no result yet in {session.root}; lineage.materialize(...) makes it, and "
+            f"{shown(missing.hole)} has no result yet in {session.root}; lineage.materialize(...) makes it, and "
             "lineage.plan(...) says why it would run"
         )
-    return _some((found_of(graph, step) for step in steps), f"{shown(lazy)} holds no call")
+    return _some(found, f"{shown(lazy)} holds no call")
 
 
 # -- what is written
