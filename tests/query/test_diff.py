@@ -171,15 +171,15 @@ def test_without_a_key_rows_are_counted() -> None:
 
 def test_with_a_key_rows_are_added_removed_and_changed() -> None:
     a = pl.DataFrame({"id": [1, 2, 3, None], "x": [1.0, 2.0, None, float("nan")], "s": ["a", "b", "c", "d"]})
-    b = pl.DataFrame({"s": ["d", "c", "z", "e"], "id": [None, 3, 2, 4], "x": [float("nan"), 3.0, 2.0, 9.0]})
+    b = pl.DataFrame({"s": ["y", "c", "z", "e"], "id": [None, 3, 2, 4], "x": [float("nan"), 3.0, 2.0, 9.0]})
     found = ln.diff(a, b, on="id")
     assert found.added is not None
     assert found.removed is not None
     assert found.changed is not None
     assert found.added["id"].to_list() == [4]
     assert found.removed["id"].to_list() == [1]
-    assert found.changed.rows() == [(3, "x", "None", "3.0"), (2, "s", "'b'", "'z'")]
-    assert "rows changed: 2" in lines(found)
+    assert found.changed.rows() == [(3, "x", "None", "3.0"), (2, "s", "'b'", "'z'"), (None, "s", "'d'", "'y'")]
+    assert "rows changed: 3" in lines(found)
 
 
 def test_a_key_must_be_there_and_come_once() -> None:
