@@ -5,7 +5,6 @@ Both the reasons of a plan and `lineage.why` are made of this.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -121,6 +120,8 @@ def _of_leaf(label: str, before: Code, now: Code) -> Change:
 
 
 def _diff(old: str, new: str) -> str:
+    import difflib  # a few milliseconds, which importing this library does not have
+
     lines = difflib.unified_diff(old.splitlines(), new.splitlines(), "before", "now", lineterm="")
     return "\n".join(lines)
 
