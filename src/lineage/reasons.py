@@ -76,4 +76,6 @@ def _argument_change(graph: Graph, name: str, argument: Tree, before: Any) -> st
         return ""  # its input is decided anew: said in its own line
     if now.hex() == before.get("digest"):
         return ""
-    return f"argument {name} has other content" if next(holes(argument), None) else f"argument {name} changed"
+    return (
+        f"argument {name} has other content" if next(holes(argument), None) is not None else f"argument {name} changed"
+    )
