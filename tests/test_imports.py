@@ -17,7 +17,7 @@ import lineage
 PACKAGE = Path(lineage.__file__).parent
 
 LAYERS = [
-    {"collector", "defaults", "digest", "errors"},
+    {"collector", "defaults", "digest", "displays", "errors"},
     {"content"},
     {"records", "outcomes", "options", "running"},
     {"reads"},
@@ -40,6 +40,7 @@ LAYERS = [
     {"expansion", "failures"},
     {"engine"},
     {"session"},
+    {"pictures"},
     {"api", "cli"},
     {"testing"},
 ]
