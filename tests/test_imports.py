@@ -35,13 +35,15 @@ LAYERS = [
     {"storage"},
     {"datasets", "planning", "places"},
     {"reasons", "arguments", "remembered"},
+    {"asked"},
     {"plans"},
     {"executors"},
     {"expansion", "failures"},
     {"engine"},
     {"session"},
+    {"query"},
     {"pictures"},
-    {"api", "cli"},
+    {"api", "asking", "cli"},
     {"testing"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -14,6 +14,7 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, picture, plan, register, show, tag
+from lineage.asking import calls, datasets, downstream, runs, upstream
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
@@ -48,10 +49,13 @@ __all__ = [
     "Session",
     "Unhashed",
     "attempt",
+    "calls",
     "compute",
     "configure",
     "current",
     "dataset",
+    "datasets",
+    "downstream",
     "dynamic",
     "files",
     "flatten",
@@ -66,6 +70,7 @@ __all__ = [
     "reduce",
     "ref",
     "register",
+    "runs",
     "scan",
     "scratch",
     "show",
@@ -74,6 +79,7 @@ __all__ = [
     "span",
     "starmap",
     "tag",
+    "upstream",
     "view",
     "zip",
 ]

@@ -25,6 +25,7 @@
     ├── CodecError (TypeError)              a value that can't be stored without loss
     ├── MissingExtraError (ImportError)     what was asked needs a library that is not installed
     └── NotFoundError (LookupError)         a name, node or digest that no record answers to
+        └── AmbiguousError                  one that several records answer to
 
 Fields hold facts and `__str__` makes the sentence, so that callers never parse text and errors survive the trip from a
 worker process.
@@ -35,6 +36,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AmbiguousError",
     "CodecError",
     "CompositionError",
     "CorruptObjectError",
@@ -180,3 +182,7 @@ class MissingExtraError(LineageError, ImportError):
 
 class NotFoundError(LineageError, LookupError):
     """A name, node or digest that no record answers to."""
+
+
+class AmbiguousError(NotFoundError):
+    """A name, or the beginning of a digest, that may mean several things."""

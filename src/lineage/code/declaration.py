@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import opcode
+from collections.abc import Iterator
 from types import CodeType, FunctionType
 
-from lineage.code.facts import fact
-from lineage.code.guards import MISSING
-from lineage.code.parts import lineage_function
-from lineage.code.scan import scan
-from lineage.code.symbols import GlobalStore
 from lineage.errors import DeclarationError
 
 __all__ = ["check_declaration"]
 
+_STORES = bytes((opcode.opmap["STORE_GLOBAL"], opcode.opmap["DELETE_GLOBAL"]))
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
 
@@ -22,13 +20,12 @@ def check_declaration(fn: object) -> None:
     Raises:
         DeclarationError: it is a coroutine or generator function, or it assigns a global.
     """
-    plain = lineage_function(fn)
-    fn = fn if plain is MISSING else plain
+    fn = getattr(fn, "__lineage_function__", fn)
     seen: set[int] = set()
     while isinstance(fn, FunctionType) and id(fn) not in seen:
         seen.add(id(fn))
         _check(fn.__qualname__, fn.__code__)
-        fn = fact(fn, "__wrapped__")
+        fn = getattr(fn, "__wrapped__", None)
 
 
 def _check(name: str, code: CodeType) -> None:
@@ -46,6 +43,23 @@ def _check(name: str, code: CodeType) -> None:
             "table, or make a call per item with lineage.map",
             name=name,
         )
+    if any(operation in _STORES for within in _codes(code) for operation in within.co_code[::2]):
+        _check_assignments(name, code)
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield `code` and the code of what is defined in it."""
+    stack = [code]
+    while stack:
+        found = stack.pop()
+        yield found
+        stack += [constant for constant in found.co_consts if isinstance(constant, CodeType)]
+
+
+def _check_assignments(name: str, code: CodeType) -> None:
+    from lineage.code.scan import scan
+    from lineage.code.symbols import GlobalStore
+
     for event in scan(code).events:
         if isinstance(event, GlobalStore):
             raise DeclarationError(
