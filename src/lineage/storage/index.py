@@ -30,6 +30,11 @@ _EXECUTION = (
     "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out, spans, bytes_in, rows_in, rows_out"
 )
 _RUN = "id, name, started, finished, status, user, host, roots, counts, facts"
+_SPAN = " AND ".join(
+    f"(SELECT {end}({name}) FROM (SELECT {name} FROM run_spans WHERE run = ?1 UNION ALL "
+    f"SELECT {name} FROM late_run_spans WHERE run = ?1))"
+    for end, name in (("min", "first"), ("max", "last"))
+)
 _CHUNK = 500
 _INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 26)})"
 
@@ -184,9 +189,10 @@ class SqliteIndex:
         return {key: (number, error or "") for key, number, error in reversed(rows)}
 
     def of_run(self, run: int, most: int) -> list[dict[str, Any]]:
+        self._derived.bring_up()
         return self._groups.all(
-            "SELECT e.id, n.name AS node, e.status, e.started, e.wall, e.cpu, e.executor, e.host, e.process, e.attempt, "
-            "e.note FROM executions e JOIN nodes n ON n.id = e.node WHERE e.run = ? ORDER BY e.id LIMIT ?",
+            "SELECT e.id, n.name AS node, e.status, e.started, e.wall, e.cpu, e.executor, e.host, e.process "
+            f"FROM executions e JOIN nodes n ON n.id = e.node WHERE e.run = ?1 AND e.id BETWEEN {_SPAN} ORDER BY e.id LIMIT ?2",
             (run, most),
             named=True,
         )
