@@ -125,7 +125,7 @@ def show(x: Any, rows: int = 5) -> None:
     ...     return 2 * x
     >>> with ln.Session(tempfile.mkdtemp()):
     ...     ln.show(double(3))
-    <Dataset b00ef5a4dab2: int, by double in run 1>
+    <Dataset 64d15b1b27b6: int, by double in run 1>
     6
 
     Raises:

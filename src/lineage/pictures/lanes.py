@@ -98,7 +98,7 @@ def _round_step(about: float) -> float:
     """Return a round number of seconds of about this size.
 
     >>> _round_step(0.7), _round_step(13), _round_step(45)
-    (0.5, 15.0, 60.0)
+    (0.5, 15.0, 30.0)
     """
     if about <= 5:
         power = 10.0 ** math.floor(math.log10(about))

@@ -244,7 +244,7 @@ def seconds_text(seconds: float) -> str:
     """Return a duration in words.
 
     >>> seconds_text(0.0123), seconds_text(75), seconds_text(4000)
-    ('12.3 ms', '1 min 15 s', '1 h 07 min')
+    ('12.3 ms', '1 min 15 s', '1 h 06 min')
     """
     if seconds < 1e-9:
         return "0 s"
