@@ -14,7 +14,7 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, picture, plan, register, show, tag
-from lineage.asking import calls, datasets, downstream, runs, upstream
+from lineage.asking import calls, datasets, diff, downstream, runs, source, upstream, why
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
@@ -55,6 +55,7 @@ __all__ = [
     "current",
     "dataset",
     "datasets",
+    "diff",
     "downstream",
     "dynamic",
     "files",
@@ -76,10 +77,12 @@ __all__ = [
     "show",
     "shuffle",
     "sink",
+    "source",
     "span",
     "starmap",
     "tag",
     "upstream",
     "view",
+    "why",
     "zip",
 ]

@@ -15,7 +15,7 @@ from lineage.digest import Digest
 from lineage.graph import Call, View
 from lineage.planning import Graph, Step
 
-__all__ = ["argument_text", "described", "with_made_of"]
+__all__ = ["argument_text", "described", "described_one", "with_made_of"]
 
 _encode = json.JSONEncoder().encode
 _TEXT: dict[type, Callable[[Any], str]] = {
@@ -43,6 +43,14 @@ def described(graph: Graph, call: Call, digests: list[Digest]) -> str:
         text = _origin(graph, argument, digest) if write is None else write(argument)
         parts.append(f'"{name}": {text}')
     return "{" + ", ".join(parts) + "}"
+
+
+def described_one(graph: Graph, argument: Tree) -> str:
+    """Return one argument, whose inputs are resolved, as `described` does."""
+    write = _TEXT.get(type(argument))
+    if write is not None:
+        return write(argument)
+    return _origin(graph, argument, digest_tree(argument, graph.resolved_digest))
 
 
 def with_made_of(arguments: str, executions: list[int | None], *, each: bool) -> str:

@@ -37,7 +37,7 @@ X = TypeVar("X")
 class Origin:
     """How a dataset came to be: the node, its arguments (JSON), the execution's and the run's number, when, and how long it took.
 
-    `started` is Unix seconds, `wall` and `cpu` seconds, `memory` the peak of the process in bytes.
+    `started` is Unix seconds, `wall` and `cpu` seconds, `memory` the peak of the process while the call ran, in bytes.
     """
 
     node: str

@@ -14,7 +14,7 @@ import attrs
 from lineage import code
 from lineage.content.tree import SCALARS, Hole, Tree, holes
 from lineage.digest import Digest, digest_of
-from lineage.errors import DeclarationError, LazyValueError, UnstableIdentityError, WiringError
+from lineage.errors import DeclarationError, LazyValueError, StaleCodeError, UnstableIdentityError, WiringError
 from lineage.graph import Call, Lazy, make_call, shown, type_name
 from lineage.identity import digest_constant, freezer
 from lineage.options import Compare, Options, Resources, Retry
@@ -217,12 +217,23 @@ class Node(Generic[P, R]):
         return (self._code or self.code()).packages
 
     def leaves(self) -> str:
-        """Return the parts of this node's identity as JSON: leaf to digest, and the sources, for the record."""
+        """Return the parts of this node's identity as JSON, for the record: leaf to digest, the sources, and parameters that don't count."""
+        ignored = [self.signature.names[position] for position in sorted(self.signature.unhashed)]
         if self.given.version is not None:
-            return json.dumps({"leaves": {f"version {self.given.version}": ""}, "sources": {}})
+            return json.dumps(
+                {"leaves": {f"version {self.given.version}": ""}, "sources": self._own_source(), "unhashed": ignored}
+            )
         found = self.code()
         leaves = {label: digest.hex() for label, digest in found.leaves.items()}
-        return json.dumps({"leaves": leaves, "sources": dict(found.sources)})
+        return json.dumps({"leaves": leaves, "sources": dict(found.sources), "unhashed": ignored})
+
+    def _own_source(self) -> dict[str, str]:
+        """Return the text of a function whose version stands for its code, where it can be had."""
+        try:
+            text = code.source_of(self.fn) if self.kind != "spread" else None
+        except StaleCodeError:
+            return {}
+        return {f"function {self.name}": text} if text else {}
 
     @property
     def reference(self) -> str:

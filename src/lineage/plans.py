@@ -8,6 +8,7 @@ from attrs import frozen
 
 from lineage.displays import html_of
 from lineage.graph import shown
+from lineage.nearest import Histories
 from lineage.planning import HIT, NEEDED, Graph, Step, call_key
 from lineage.reasons import reason
 
@@ -67,7 +68,8 @@ def planned(graph: Graph) -> Plan:
     """Return the plan of a graph whose vertices have been looked up."""
     seen = seen_steps(graph)
     below = sum(1 for step in graph.order if step.is_call) - len(seen)
-    return Plan([_planned_call(graph, step) for step in seen], below, graph)
+    histories = Histories(graph.index, graph.unspill)
+    return Plan([_planned_call(graph, step, histories) for step in seen], below, graph)
 
 
 def seen_steps(graph: Graph) -> list[Step]:
@@ -75,7 +77,7 @@ def seen_steps(graph: Graph) -> list[Step]:
     return [step for step in graph.order if step.is_call and step.state in (HIT, NEEDED)]
 
 
-def _planned_call(graph: Graph, step: Step) -> PlannedCall:
+def _planned_call(graph: Graph, step: Step, histories: Histories) -> PlannedCall:
     text = shown(step.hole)
     if step.state == HIT:
         return PlannedCall(text, step.node.name, "hit", "")
@@ -84,4 +86,4 @@ def _planned_call(graph: Graph, step: Step) -> PlannedCall:
         record = graph.index.by_call([key]).get(key)
         if record is not None and graph.stands(step, record):
             return PlannedCall(text, step.node.name, "unchanged", "equal inputs met this code before")
-    return PlannedCall(text, step.node.name, "execute", reason(graph, step))
+    return PlannedCall(text, step.node.name, "execute", reason(graph, step, histories))

@@ -32,6 +32,7 @@ from lineage.code.origin import (
 )
 from lineage.code.parts import Parts, address_of, lineage_function, lineage_manner, parts_of
 from lineage.code.registries import live_subclasses, until_registered, virtual_subclasses
+from lineage.code.shown import shown_constant
 from lineage.code.unstable import without_identity
 from lineage.digest import Digest, digest_of
 from lineage.errors import UnstableIdentityError
@@ -291,6 +292,7 @@ class Walk(Ledger):
             return known
         label = self.label(key, f"{kind} {name}", parent)
         self._held.append(value)
+        self.sources[label] = shown_constant(name, value)
         try:
             self.leaves[label] = self.value_digest(value, label, "")
         except UnstableIdentityError:

@@ -20,6 +20,7 @@ from lineage.errors import CompositionError, LineageError
 from lineage.files import Input
 from lineage.fingerprints import unread
 from lineage.graph import Attempt, Call, Item, Lazy, Pinned, View, brief_tree, inputs_of, result_hint, shown, type_name
+from lineage.nearest import Histories
 from lineage.pictures.diagram import MOST_BOXES, Arrow, Box, Diagram, by_node
 from lineage.planning import HIT, NEEDED, UNSEEN, Graph, Step, call_key
 from lineage.plans import Plan, seen_steps
@@ -49,6 +50,7 @@ class _Known:
     states: dict[int, str] = field(factory=dict)
     failures: dict[int, tuple[int, str]] = field(factory=dict)
     reasons: dict[int, str] = field(factory=dict)
+    histories: Histories | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -155,7 +157,7 @@ def _states(graph: Graph, session: Session) -> _Known:
         elif found:
             state = "unchanged"
         states[id(step.hole)] = state
-    return _Known(graph, states, failures)
+    return _Known(graph, states, failures, histories=Histories(graph.index, graph.unspill))
 
 
 def _by_content(graph: Graph, needed: list[Step]) -> dict[int, bool | tuple[int, str]]:
@@ -285,7 +287,8 @@ def _details(box: Box, hole: Hole, known: _Known) -> Iterator[str]:
         return
     step = graph.step(hole)
     if box.state == "missing":
-        yield f"would execute: {known.reasons.get(id(step)) or reason(graph, step)}"
+        assert known.histories is not None
+        yield f"would execute: {known.reasons.get(id(step)) or reason(graph, step, known.histories)}"
     elif box.state == "failed":
         number, error = known.failures[id(step)]
         yield f"failed in execution {number}, and would execute again: {_cut(error.partition(chr(10))[0], 300)}"
