@@ -120,8 +120,15 @@ def test_a_run_that_failed_has_a_timeline(session: ln.Session, capsys: pytest.Ca
 
 
 def test_a_run_that_is_not_there_is_a_named_error(session: ln.Session) -> None:
-    with pytest.raises(NotFoundError, match="there is no run 7"):
+    ln.compute(abs_of(1))
+    with pytest.raises(NotFoundError, match="there is no run 7 in"):
         ln.show(7)
+
+
+def test_asking_for_a_run_makes_no_store(session: ln.Session) -> None:
+    with pytest.raises(NotFoundError, match="there is no store"):
+        ln.show(1)
+    assert not session.root.exists()
 
 
 def test_a_run_is_given_by_number_or_record(session: ln.Session, capsys: pytest.CaptureFixture[str]) -> None:

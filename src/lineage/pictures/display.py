@@ -12,7 +12,7 @@ from typing import Any
 from lineage.content.tree import holes
 from lineage.datasets import Dataset, size_text
 from lineage.digest import short
-from lineage.errors import CompositionError, LineageError
+from lineage.errors import CompositionError, LineageError, NotFoundError
 from lineage.graph import Lazy
 from lineage.identity import freezer
 from lineage.pictures.diagram import Diagram, counted
@@ -23,13 +23,13 @@ from lineage.pictures.layout import can_place, place
 from lineage.pictures.svg import Pen, document, draw_diagram
 from lineage.pictures.tables import calls_table, details, facts, frame_table, plan_table, shares_table
 from lineage.pictures.theme import LIGHT, ROOT, sheet
-from lineage.pictures.timeline import headline, timeline_of
+from lineage.pictures.timeline import Timeline, headline, timeline_of
 from lineage.pictures.values import head, value_text
 from lineage.plans import Plan
 from lineage.records import Run
 from lineage.session import Session, current_session
 
-__all__ = ["html", "html_of_run", "run_number", "svg"]
+__all__ = ["html", "html_of_run", "run_number", "run_timeline", "svg"]
 
 _INSTALL = "for a picture of the graph: pip install 'lineage-graph[pictures]'"
 
@@ -44,13 +44,25 @@ def html(x: Any, rows: int = 5) -> str:
     return _framed(_graph(diagram))
 
 
+def run_timeline(number: int) -> Timeline:
+    """Return the timeline of a run of the current session's store, which is not made for that.
+
+    Raises:
+        NotFoundError: there is no such run.
+    """
+    session = current_session()
+    if not session.has_store:
+        raise NotFoundError(f"there is no run {number}: there is no store in {session.root} yet")
+    return timeline_of(session.store.index, number)
+
+
 def html_of_run(number: int) -> str:
     """Return what a notebook shows of a run.
 
     Raises:
         NotFoundError: there is no such run.
     """
-    timeline = timeline_of(current_session().store.index, number)
+    timeline = run_timeline(number)
     body = f"<p><b>{escape(headline(timeline))}</b></p>"
     if timeline.lanes:
         sheet_of_it = draw_timeline(timeline, Pen())
@@ -78,7 +90,7 @@ def svg(x: Any, colours: Any = None) -> str:
     pen = Pen(colours or LIGHT, styled=colours is None)
     number = run_number(x)
     if number is not None:
-        timeline = timeline_of(current_session().store.index, number)
+        timeline = run_timeline(number)
         drawn = draw_timeline(timeline, pen)
         return document(drawn.body, drawn.width, drawn.height, label=headline(timeline), colours=colours)
     diagram = _diagram_of(x, current_session())

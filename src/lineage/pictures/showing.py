@@ -6,8 +6,8 @@ import sys
 from typing import Any
 
 from lineage.datasets import Dataset
-from lineage.pictures.display import html, html_of_run, run_number
-from lineage.pictures.timeline import timeline_of, timeline_text
+from lineage.pictures.display import html, html_of_run, run_number, run_timeline
+from lineage.pictures.timeline import timeline_text
 from lineage.pictures.values import head
 from lineage.plans import Plan
 from lineage.session import current_session
@@ -19,7 +19,7 @@ def show(x: Any, rows: int = 5) -> None:
     """Show a dataset, the dataset of a call, a plan or a run. See `lineage.show`."""
     number = run_number(x)
     if number is not None:
-        _put(html_of_run, lambda run: timeline_text(timeline_of(current_session().store.index, run)), number)
+        _put(html_of_run, lambda run: timeline_text(run_timeline(run)), number)
         return
     shown = x if isinstance(x, (Dataset, Plan)) else current_session().materialize(x)
     for one in shown if isinstance(shown, tuple) else (shown,):

@@ -255,5 +255,6 @@ def seconds_text(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.3g} s"
     if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+        rest = int(seconds % 60)
+        return f"{int(seconds // 60)} min" + (f" {rest} s" if rest else "")
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02} min"
