@@ -9,7 +9,7 @@ import polars as pl
 
 import lineage as ln
 
-__all__ = ["broken", "clean", "fit", "load", "patient", "report", "score", "split"]
+__all__ = ["broken", "clean", "fit", "interrupted", "load", "patient", "report", "score", "split"]
 
 
 @ln.node
@@ -46,6 +46,11 @@ def broken(x: float) -> float:
 @ln.node
 def report(scores: list[float], more: float = 0.0) -> str:
     return f"{len(scores)} scores"
+
+
+@ln.node
+def interrupted(x: int) -> int:
+    raise KeyboardInterrupt
 
 
 @ln.node

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from pathlib import Path
@@ -104,22 +105,27 @@ class Session:
         self._downloads = downloads
         self._read_only = read_only
         self._store: Store | None = None
+        self._opening = threading.Lock()
         self._engines: list[Engine] = []
         self._tokens: list[tuple[Token[Session | None], contextlib.ExitStack]] = []
 
     @property
     def store(self) -> Store:
         """The open store. Opened at first use."""
-        if self._store is None:
-            self._store = Store(
-                self.root,
-                freezer,
-                verify=self._verify,
-                trusted=self._trusted,
-                read_only=self._read_only,
-                downloads=self._downloads,
-            )
-        return self._store
+        found = self._store
+        if found is None:
+            with self._opening:  # a thread that shows calls may come while another begins a run
+                found = self._store
+                if found is None:
+                    found = self._store = Store(
+                        self.root,
+                        freezer,
+                        verify=self._verify,
+                        trusted=self._trusted,
+                        read_only=self._read_only,
+                        downloads=self._downloads,
+                    )
+        return found
 
     @property
     def has_store(self) -> bool:

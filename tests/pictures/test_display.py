@@ -10,7 +10,7 @@ import pytest
 from IPython.core.formatters import DisplayFormatter
 
 import lineage as ln
-from lineage.errors import CompositionError
+from lineage.errors import CompositionError, StoreError
 from lineage.pictures.display import html
 from picture_pipeline import clean, load, months, pipeline, report
 
@@ -61,10 +61,13 @@ def test_a_notebook_shows_a_dataset_with_what_made_it(session: ln.Session, tmp_p
     assert str(tmp_path) not in text
 
 
-def test_a_display_that_fails_leaves_the_plain_text(session: ln.Session, tmp_path: Path) -> None:
+def test_a_display_that_fails_raises_nothing(session: ln.Session, tmp_path: Path) -> None:
     handle = ln.materialize(clean(load(months(tmp_path / "data", 1)[0])))
     session.close()
-    assert shown(handle).get("text/html") is None or "Dataset" in shown(handle)["text/html"]
+    with pytest.raises(StoreError):
+        html(handle)
+    assert handle._repr_html_() is None
+    assert "text/html" not in shown(handle)
 
 
 def test_displays_fetch_nothing_and_run_nothing(session: ln.Session, tmp_path: Path) -> None:

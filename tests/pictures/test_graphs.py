@@ -14,7 +14,7 @@ from lineage.errors import LineageError
 from lineage.pictures.diagram import Box, Diagram
 from lineage.pictures.graphs import MOST_BYTES, MOST_VERTICES, diagram_of, diagram_of_plan
 from lineage.testing import EventLog
-from picture_pipeline import broken, clean, fit, load, months, patient, pipeline, report, score
+from picture_pipeline import broken, clean, fit, interrupted, load, months, patient, pipeline, report, score
 
 
 def seen(call: Any, session: ln.Session) -> Diagram:
@@ -90,6 +90,12 @@ def test_a_call_that_another_thread_has_in_hand_is_running(session: ln.Session, 
         run.join()
     assert state(call, session, "patient") == "cached"
     assert session.in_flight() == set()
+
+
+def test_a_call_of_a_run_that_was_interrupted_is_running_no_more(session: ln.Session) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        ln.compute(interrupted(1))
+    assert state(interrupted(1), session, "interrupted") == "missing"
 
 
 def test_looking_executes_nothing_and_makes_no_store(tmp_path: Path) -> None:
