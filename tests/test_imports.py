@@ -17,7 +17,7 @@ import lineage
 PACKAGE = Path(lineage.__file__).parent
 
 LAYERS = [
-    {"collector", "defaults", "digest", "errors"},
+    {"collector", "defaults", "digest", "displays", "errors"},
     {"content"},
     {"records", "outcomes", "options", "running"},
     {"reads"},
@@ -43,6 +43,7 @@ LAYERS = [
     {"engine"},
     {"session"},
     {"query"},
+    {"pictures"},
     {"api", "asking", "cli"},
     {"testing"},
 ]

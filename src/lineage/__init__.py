@@ -13,7 +13,7 @@ def count(items: list[str]) -> int:
 ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
-from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
+from lineage.api import compute, dataset, forget, main, materialize, picture, plan, register, show, tag
 from lineage.asking import calls, datasets, diff, downstream, runs, source, upstream, why
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
@@ -66,6 +66,7 @@ __all__ = [
     "materialize",
     "node",
     "partition",
+    "picture",
     "plan",
     "reduce",
     "ref",

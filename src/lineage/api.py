@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, overload
 
 from lineage.codecs.base import Codec
@@ -12,7 +14,7 @@ from lineage.node import Node
 from lineage.plans import Plan
 from lineage.session import current_session
 
-__all__ = ["compute", "dataset", "forget", "main", "materialize", "plan", "register", "show", "tag"]
+__all__ = ["compute", "dataset", "forget", "main", "materialize", "picture", "plan", "register", "show", "tag"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -112,14 +114,44 @@ def register(cls: type, codec: Codec) -> None:
 
 
 def show(x: Any, rows: int = 5) -> None:
-    """Print a dataset, or the dataset of a call: its handle, and the first rows of a table or the value's text."""
-    handle = x if isinstance(x, Dataset) else materialize(x)
-    for one in handle if isinstance(handle, tuple) else (handle,):
-        print(repr(one))
-        value = one.value
-        head = getattr(value, "head", None)
-        shown = head(rows) if head is not None else value
-        print(shown.collect() if type(shown).__name__ == "LazyFrame" else shown)
+    """Show a dataset or the dataset of a call (its handle, and the first rows of a table or the value's text), a plan, or a run.
+
+    A run is given by its number (`dataset.origin.run`): where did its time go, and how well were the workers used? In a
+    notebook all of it is shown as it would be at the end of a cell, elsewhere it is printed.
+
+    >>> import tempfile, lineage as ln
+    >>> @ln.node
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> with ln.Session(tempfile.mkdtemp()):
+    ...     ln.show(double(3))
+    <Dataset 64d15b1b27b6: int, by double in run 1>
+    6
+
+    Raises:
+        NodeError: a call failed.
+        NotFoundError: there is no such run.
+    """
+    from lineage.pictures.showing import show
+
+    show(x, rows)
+
+
+def picture(x: Any, path: str | os.PathLike[str], *, dark: bool = False) -> Path:
+    """Write a picture as a file, SVG or PNG by the suffix of `path`, and return where it is.
+
+    Of a call, of several in a list or a dict, or of a plan it is the graph, each call with what would become of it; nothing is
+    executed. Of a `Dataset` it is the graph of the executions that made it; of a run, given by its number, the timeline.
+    An SVG is light or dark as its reader likes it; a PNG is light, or `dark`.
+
+    Raises:
+        MissingExtraError: `lineage-graph[pictures]` is not installed.
+        CompositionError: there is no picture of such a thing, or the suffix is another.
+        NotFoundError: there is no such run.
+    """
+    from lineage.pictures.files import write_picture
+
+    return write_picture(x, path, dark=dark)
 
 
 def main(flow: Callable[P, Any]) -> None:

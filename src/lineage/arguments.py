@@ -12,8 +12,8 @@ from typing import Any
 from lineage.content.tree import Branch, Leaf, Tree, digest_tree, holes
 from lineage.datasets import MADE_OF
 from lineage.digest import Digest
-from lineage.graph import Call
-from lineage.planning import Graph
+from lineage.graph import Call, View
+from lineage.planning import Graph, Step
 
 __all__ = ["argument_text", "described", "described_one", "with_made_of"]
 
@@ -67,7 +67,7 @@ def with_made_of(arguments: str, executions: list[int | None], *, each: bool) ->
 def _origin(graph: Graph, argument: Tree, digest: Digest) -> str:
     if type(argument) is Call:
         return f'{{"digest": "{digest.hex()}", "from": [{graph.step(argument).execution}]}}'
-    steps = [graph.step(hole) for hole in holes(argument)]
+    steps = [step for hole in holes(argument) for step in _behind(graph.step(hole))]
     if len(steps) == 1 and steps[0].is_call:
         return f'{{"digest": "{digest.hex()}", "from": [{steps[0].execution}]}}'
     entry: dict[str, Any] = {"digest": digest.hex()}
@@ -82,6 +82,17 @@ def _origin(graph: Graph, argument: Tree, digest: Digest) -> str:
     if not steps:
         entry["shown"] = _shown(argument)
     return _encode(entry)
+
+
+def _behind(step: Step) -> Iterator[Step]:
+    """Yield what a vertex stands for: a view of several tables or lists is each of them."""
+    stack = [step]
+    while stack:
+        step = stack.pop()
+        if isinstance(step.hole, View):
+            stack += reversed(step.inputs)
+        else:
+            yield step
 
 
 def argument_text(argument: Tree) -> str:

@@ -12,6 +12,7 @@ from lineage.codecs.text import dump_tree
 from lineage.codecs.thaw import Thawer
 from lineage.content.tree import Branch, Leaf, Tree, digest_tree, leaves
 from lineage.digest import Digest, short
+from lineage.displays import html_of
 from lineage.errors import CompositionError, NotFoundError
 from lineage.graph import type_name
 from lineage.identity import identify
@@ -23,7 +24,7 @@ from lineage.structure import as_view, pick
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["MADE_OF", "Dataset", "Origin", "record_of"]
+__all__ = ["MADE_OF", "Dataset", "Origin", "record_of", "size_text"]
 
 MADE_OF = "made of"
 """Among the recorded arguments of a call that composed: the executions behind its result. No parameter is named so."""
@@ -212,12 +213,15 @@ class Dataset(Generic[T]):
             return {"schema": parts[0]["schema"], "rows": sum(part["rows"] for part in parts)} if parts else {}
         return self._store.index.info(tree.content) if isinstance(tree, Leaf) else {}
 
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
+
     def __repr__(self) -> str:
         parts = [self.type]
         if self.rows is not None:
             parts.append(f"{self.rows:,} rows × {len(self.schema or {})} columns")
         if self.bytes:
-            parts.append(_size(self.bytes))
+            parts.append(size_text(self.bytes))
         origin = self.origin
         made = f", by {origin.node} in run {origin.run}" if origin is not None else ""
         return f"<Dataset {short(self.digest)}: {', '.join(parts)}{made}>"
@@ -240,7 +244,12 @@ def _given(text: str) -> dict[str, Any]:
     return {name: argument for name, argument in json.loads(text).items() if name != MADE_OF}
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """Return a number of bytes for people.
+
+    >>> size_text(1_234_567)
+    '1.23 MB'
+    """
     size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
     while size >= 1000 and len(units) > 1:
         size /= 1000

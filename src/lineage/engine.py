@@ -114,6 +114,10 @@ class Engine:
         self._enlist()
         self._loop()
 
+    def in_flight(self) -> set[Digest]:
+        """Return the recipe keys of the calls that are being carried out, or wait for a place. Any thread may ask."""
+        return {step.key for steps in list(self._flying.values()) for step in steps}
+
     # -- the loop
 
     def _loop(self) -> None:

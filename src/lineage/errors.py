@@ -23,6 +23,7 @@
     ├── ExecutorError (RuntimeError)        an executor can never do what was asked
     ├── WorkerError (RuntimeError)          what carried a call out failed, not the call: a worker died, or has other code
     ├── CodecError (TypeError)              a value that can't be stored without loss
+    ├── MissingExtraError (ImportError)     what was asked needs a library that is not installed
     └── NotFoundError (LookupError)         a name, node or digest that no record answers to
         └── AmbiguousError                  one that several records answer to
 
@@ -45,6 +46,7 @@ __all__ = [
     "InputChangedError",
     "LazyValueError",
     "LineageError",
+    "MissingExtraError",
     "MutationError",
     "NodeError",
     "NotFoundError",
@@ -172,6 +174,10 @@ class WorkerError(LineageError, RuntimeError):
 
 class CodecError(LineageError, TypeError):
     """A value that can't be stored without loss."""
+
+
+class MissingExtraError(LineageError, ImportError):
+    """What was asked needs a library that is not installed. The message names the extra that brings it."""
 
 
 class NotFoundError(LineageError, LookupError):

@@ -15,6 +15,7 @@ from types import GenericAlias
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from lineage.content.tree import SCALARS, Branch, Hole, Leaf, Tree, holes
+from lineage.displays import html_of
 from lineage.errors import CompositionError, LazyValueError
 from lineage.outcomes import Failed, Ok
 from lineage.signatures import field_hint, is_mapping, item_hint, known_length, split_annotated, type_text
@@ -444,6 +445,7 @@ _METHODS: dict[str, Any] = {
     "__ne__": _differ,
     "__hash__": object.__hash__,
     "__repr__": _repr,
+    "_repr_html_": html_of,
     "__str__": _repr,
     "__getattr__": _get_attribute,
     "__getitem__": _get_item,

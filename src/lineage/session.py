@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from pathlib import Path
@@ -17,6 +18,7 @@ from lineage.collector import collector_at_rest, graph_at_rest
 from lineage.content.tree import Branch, Hole, Tree, fill, holes, leaves
 from lineage.datasets import Dataset, record_of
 from lineage.defaults import default_store, default_user
+from lineage.digest import Digest
 from lineage.engine import Engine, Replan
 from lineage.errors import (
     CompositionError,
@@ -103,21 +105,36 @@ class Session:
         self._downloads = downloads
         self._read_only = read_only
         self._store: Store | None = None
+        self._opening = threading.Lock()
+        self._engines: list[Engine] = []
         self._tokens: list[tuple[Token[Session | None], contextlib.ExitStack]] = []
 
     @property
     def store(self) -> Store:
         """The open store. Opened at first use."""
-        if self._store is None:
-            self._store = Store(
-                self.root,
-                freezer,
-                verify=self._verify,
-                trusted=self._trusted,
-                read_only=self._read_only,
-                downloads=self._downloads,
-            )
-        return self._store
+        found = self._store
+        if found is None:
+            with self._opening:  # a thread that shows calls may come while another begins a run
+                found = self._store
+                if found is None:
+                    found = self._store = Store(
+                        self.root,
+                        freezer,
+                        verify=self._verify,
+                        trusted=self._trusted,
+                        read_only=self._read_only,
+                        downloads=self._downloads,
+                    )
+        return found
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store, so that opening it makes nothing."""
+        return self._store is not None or (self.root / "index.sqlite").exists()
+
+    def in_flight(self) -> set[Digest]:
+        """Return the recipe keys of the calls that this session's runs have in hand now."""
+        return {key for engine in list(self._engines) for key in engine.in_flight()}
 
     def __enter__(self) -> Session:
         held = contextlib.ExitStack()
@@ -173,8 +190,11 @@ class Session:
     def plan(self, *values: Any, refresh: Iterable[Any] = ()) -> Plan:
         """Return what materialising `values` would do, and why. Runs nothing."""
         state["asked"] += 1
-        tree = self._frozen(list(values))
-        return planned(self._look_up(self._composed(tree, refresh), tree))
+        return planned(self.looked_up(self._frozen(list(values)), refresh))
+
+    def looked_up(self, tree: Tree, refresh: Iterable[Any] = ()) -> Graph:
+        """Return the graph of the calls in `tree`, looked up. Runs nothing."""
+        return self._look_up(self._composed(tree, refresh), tree)
 
     def _frozen(self, value: Any) -> Tree:
         running = inside.get()
@@ -266,6 +286,7 @@ class Session:
         engine = Engine(self.store, graph, run, self._executor_of(executor), self._teller(counts, progress))
         status = "interrupted"
         git = GitState() if work else None
+        self._engines.append(engine)
         try:
             self._tell_hits(graph, counts, engine.tell)
             if work:
@@ -277,6 +298,7 @@ class Session:
                 engine.carry_out()
             status = "failed" if engine.failures else "ok"
         finally:
+            self._engines.remove(engine)
             if index.writable:
                 facts |= {**(git.facts() if git else {}), **answers(graph, tree)}
                 index.end_run(run, status, counts, facts)

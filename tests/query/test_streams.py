@@ -183,6 +183,22 @@ def test_items_of_a_collection_are_upstream_of_it(session: ln.Session) -> None:
     assert ln.upstream(handle)["node"].to_list() == ["total", "double", "double"]
 
 
+@ln.node
+def counted(xs: list[int]) -> pl.DataFrame:
+    return pl.DataFrame({"x": xs})
+
+
+@ln.node
+def highest(table: pl.LazyFrame) -> int:
+    return int(table.select(pl.col("x").max()).collect().item())
+
+
+def test_the_parts_of_a_table_that_is_scanned_as_one_are_upstream_of_what_reads_it(session: ln.Session) -> None:
+    parts = [counted([1, 2]), counted([3])]
+    assert ln.upstream(ln.materialize(highest(ln.scan(parts))))["node"].to_list() == ["highest", "counted", "counted"]
+    assert ln.downstream(parts[1])["node"].to_list() == ["counted", "highest"]
+
+
 def test_a_text_argument_that_looks_like_a_source_is_none(session: ln.Session) -> None:
     text = '{"from": [1, 2]} "each": [3]'
     ln.compute(double(1))

@@ -116,6 +116,12 @@ class Index(Protocol):
     def latest(self, reference: str) -> tuple[int, Digest, str] | None:
         """Return number, code and arguments of the latest successful execution of a node."""
 
+    def failures(self, node: str, most: int = 1000) -> dict[bytes, tuple[int, str]]:
+        """Return number and error of the last failure of each call key among a node's last `most` executions."""
+
+    def of_run(self, run: int, most: int) -> list[dict[str, Any]]:
+        """Return the first `most` executions of a run: number, node, status, when, how long, and by whom."""
+
     def stamp(self, path: str) -> tuple[str, Digest] | None: ...
 
     def note_stamp(self, path: str, stamp: str, digest: Digest) -> None: ...
@@ -144,6 +150,8 @@ class Index(Protocol):
     def end_run(self, run: int, status: str, counts: Mapping[str, int], facts: Mapping[str, Any]) -> None: ...
 
     def runs(self, limit: int) -> Iterable[Run]: ...
+
+    def run(self, number: int) -> Run | None: ...
 
     def flush(self) -> None: ...
 

@@ -29,6 +29,12 @@ _EXECUTION = (
     "id, call_key, node, code, run, status, result, value, arguments, error, relies_on, note, "
     "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out, spans, bytes_in, rows_in, rows_out"
 )
+_RUN = "id, name, started, finished, status, user, host, roots, counts, facts"
+_SPAN = " AND ".join(
+    f"(SELECT {end}({name}) FROM (SELECT {name} FROM run_spans WHERE run = ?1 UNION ALL "
+    f"SELECT {name} FROM late_run_spans WHERE run = ?1))"
+    for end, name in (("min", "first"), ("max", "last"))
+)
 _CHUNK = 500
 _INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 26)})"
 
@@ -174,6 +180,23 @@ class SqliteIndex:
         )
         return found[0] if found else {}
 
+    def failures(self, node: str, most: int = 1000) -> dict[bytes, tuple[int, str]]:
+        rows = self._groups.all(
+            "SELECT call_key, id, error FROM (SELECT * FROM executions "
+            "WHERE node = (SELECT id FROM nodes WHERE reference = ?) ORDER BY id DESC LIMIT ?) WHERE status = 'failed'",
+            (node, most),
+        )
+        return {key: (number, error or "") for key, number, error in reversed(rows)}
+
+    def of_run(self, run: int, most: int) -> list[dict[str, Any]]:
+        self._derived.bring_up()
+        return self._groups.all(
+            "SELECT e.id, n.name AS node, e.status, e.started, e.wall, e.cpu, e.executor, e.host, e.process "
+            f"FROM executions e JOIN nodes n ON n.id = e.node WHERE e.run = ?1 AND e.id BETWEEN {_SPAN} ORDER BY e.id LIMIT ?2",
+            (run, most),
+            named=True,
+        )
+
     def stamp(self, path: str) -> tuple[str, Digest] | None:
         row = self._groups.peek("SELECT stamp, digest FROM stamps WHERE path = ?", path)
         return None if row is None else (row[0], row[1])
@@ -204,12 +227,11 @@ class SqliteIndex:
         return None if row is None else record_of_row(row)
 
     def runs(self, limit: int) -> Iterable[Run]:
-        rows = self._groups.all(
-            "SELECT id, name, started, finished, status, user, host, roots, counts, facts FROM runs "
-            "ORDER BY id DESC LIMIT ?",
-            (limit,),
-        )
-        return [Run(*row[:8], counts=json.loads(row[8]), facts=json.loads(row[9])) for row in rows]  # type: ignore[misc]
+        return [_run(row) for row in self._groups.all(f"SELECT {_RUN} FROM runs ORDER BY id DESC LIMIT ?", (limit,))]
+
+    def run(self, number: int) -> Run | None:
+        row = self._groups.one(f"SELECT {_RUN} FROM runs WHERE id = ?", number)
+        return None if row is None else _run(row)
 
     def ask(self, statement: str, values: Sequence[Any] = (), *, derived: bool = False) -> list[tuple[Any, ...]]:
         """Return the rows of a query. What waits in memory counts. With `derived`, the tables of
@@ -404,6 +426,10 @@ def _against(execution: Execution, found: Record) -> str:
     if found.result == execution.result:
         return f"equal to execution {found.execution}"
     return f"not deterministic: differs from execution {found.execution}"
+
+
+def _run(row: Sequence[Any]) -> Run:
+    return Run(*row[:8], counts=json.loads(row[8]), facts=json.loads(row[9]))  # type: ignore[misc]
 
 
 def _plain(_: Any, __: Any, value: Any) -> Any:

@@ -312,6 +312,33 @@ class IndexContract:
         assert (oldest.name, oldest.status, oldest.counts, oldest.facts) == ("one", "ok", {"executed": 3}, {"a": 2})
         assert len(list(index.runs(1))) == 1
 
+    def test_a_run_is_found_by_its_number(self, index: Index) -> None:
+        number = index.begin_run("report", "ann", "here", "report()", {})
+        found = index.run(number)
+        assert found is not None
+        assert (found.name, found.status) == ("report", "running")
+        assert index.run(number + 1) is None
+
+    def test_the_executions_of_a_run_are_listed_with_their_side_data(self, index: Index) -> None:
+        index.record(an_execution("a", node="load"), None, 1)
+        index.record(an_execution("b"), None, 2)
+        index.failed(an_execution("c")._replace(result=None, value=None, error="no"), 1)
+        found = index.of_run(1, 10)
+        assert [(row["node"], row["status"], row["wall"]) for row in found] == [
+            ("load", "ok", 0.5),
+            ("node", "failed", 0.5),
+        ]
+        assert len(index.of_run(1, 1)) == 1
+
+    def test_the_last_failure_of_each_call_of_a_node_is_found(self, index: Index) -> None:
+        for call, error in (("a", "first"), ("b", "other"), ("a", "second")):
+            index.failed(an_execution(call, reference="m:node")._replace(result=None, value=None, error=error), 1)
+        index.record(an_execution("c", reference="m:node"), None, 1)
+        found = index.failures("m:node")
+        assert {call: error for call, (_, error) in found.items()} == {key("a"): "second", key("b"): "other"}
+        assert index.failures("m:node", 2) == {key("a"): found[key("a")]}
+        assert index.failures("m:none") == {}
+
     def test_a_closed_index_says_so(self, index: Index) -> None:
         index.record(an_execution("a"), None, 1)
         index.close()
