@@ -30,7 +30,7 @@ LAYERS = [
     {"graph", "schema", "signatures", "wiring", "structure", "approx", "progress", "git", "streaming"},
     {"node"},
     {"fold", "spread"},
-    {"combinators", "mapping", "reduction", "reliance", "pieces"},
+    {"combinators", "mapping", "reduction", "reliance", "pieces", "names"},
     {"shards"},
     {"storage"},
     {"datasets", "planning", "places"},

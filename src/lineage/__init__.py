@@ -13,7 +13,7 @@ def count(items: list[str]) -> int:
 ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
-from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
+from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag, tags
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
@@ -73,6 +73,7 @@ __all__ = [
     "span",
     "starmap",
     "tag",
+    "tags",
     "view",
     "zip",
 ]

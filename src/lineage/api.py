@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from lineage.codecs.base import Codec
 from lineage.datasets import Dataset
 from lineage.identity import codecs
+from lineage.names import tags_table
 from lineage.node import Node
 from lineage.plans import Plan
 from lineage.session import current_session
 
-__all__ = ["compute", "dataset", "forget", "main", "materialize", "plan", "register", "show", "tag"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["compute", "dataset", "forget", "main", "materialize", "plan", "register", "show", "tag", "tags"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -76,25 +80,60 @@ def plan(*values: Any, refresh: Iterable[Any] = ()) -> Plan:
 
 
 @overload
-def dataset(wanted: Node[..., T], /) -> Dataset[T]: ...
+def dataset(wanted: Node[..., T], /, *, namespace: str | None = None) -> Dataset[T]: ...
 @overload
-def dataset(wanted: str, /, of: type[T]) -> Dataset[T]: ...
+def dataset(wanted: str, /, of: type[T], *, namespace: str | None = None, back: int = 0) -> Dataset[T]: ...
 @overload
-def dataset(wanted: str, /, of: Node[..., T]) -> Dataset[T]: ...
+def dataset(wanted: str, /, of: Node[..., T], *, namespace: str | None = None, back: int = 0) -> Dataset[T]: ...
 @overload
-def dataset(wanted: str, /) -> Dataset[Any]: ...
-def dataset(wanted: Any, /, of: Any = None) -> Dataset[Any]:
+def dataset(wanted: str, /, *, namespace: str | None = None, back: int = 0) -> Dataset[Any]: ...
+def dataset(wanted: Any, /, of: Any = None, *, namespace: str | None = None, back: int = 0) -> Dataset[Any]:
     """Return the handle behind a name, or of the latest successful call of a node.
 
+    Names and runs are one's own, unless `namespace` says whose: `"user:ann"`, `"branch:prod"`, for a node also `"*"`. `back` is how
+    many moves of the name ago.
+
     Raises:
-        NotFoundError: there is none.
+        UnknownNameError: nobody has given the name; the error shows those that look like it.
+        ForeignNameError: only others have; the error says who, and how to name theirs.
+        NotFoundError: the node has no dataset, or the name was not moved so often.
     """
-    return current_session().dataset(wanted)
+    return current_session().dataset(wanted, namespace=namespace, back=back)
 
 
-def tag(dataset: Dataset[Any], name: str) -> None:
-    """Let `name` point to `dataset` from now on; what it pointed to stays in the history."""
+def tag(dataset: Any, name: str) -> None:
+    """Let `name` lead to `dataset` from now on: a handle, or a call, which is materialised first.
+
+    What it led to stays in the history (`tags(name)`). To promote is to tag what another name leads to; to roll back, to tag
+    what the name led to before. A name is one's own: `user:ann/prod/model` for ann, or the branch's of the session; a branch of
+    the project may be named: `branch:prod/model`.
+
+    >>> import tempfile, lineage as ln
+    >>> @ln.node
+    ... def fit(alpha: float) -> float:
+    ...     return 1 / alpha
+    >>> with ln.Session(tempfile.mkdtemp(), user="ann"):
+    ...     ln.tag(fit(4.0), "model")
+    ...     ln.tag(fit(2.0), "model")
+    ...     ln.tag(ln.dataset("model", back=1), "model")  # roll back
+    ...     ln.dataset("user:ann/model").value
+    0.25
+
+    Raises:
+        CompositionError: it is no name, or one of somebody else's.
+    """
     current_session().tag(dataset, name)
+
+
+def tags(name: str | None = None) -> pl.DataFrame:
+    """Return every move of a name as a table, the latest first; without a name, what each name of everybody's leads to.
+
+    Columns: `name` (in full), `digest`, `at` (UTC), `user` (who moved it), and the `node`, `run` and `execution` that made the dataset.
+
+    Raises:
+        NotFoundError: there is no such name.
+    """
+    return tags_table(current_session().tags(name))
 
 
 def forget(x: Any) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from lineage.content.tree import Leaf, Tree, holes
+from lineage.content.tree import Hole, Leaf, Tree, holes
 from lineage.datasets import MADE_OF
 from lineage.digest import Digest
-from lineage.graph import Call
-from lineage.planning import Graph
+from lineage.graph import Call, Pinned, inputs_of
+from lineage.planning import Graph, Step
 
 __all__ = ["described", "with_made_of"]
 
@@ -33,7 +33,8 @@ _SHOWN = 200
 def described(graph: Graph, call: Call, digests: list[Digest]) -> str:
     """Return the arguments of a call as JSON: scalars as they are, the rest by digest, with where it came from.
 
-    `from` lists executions, so that lineage joins executions and never bare digests; `files` lists paths.
+    `from` lists executions, so that lineage joins executions and never bare digests; `files` lists paths, `names` the
+    full names of references.
     """
     names = call._lineage_node.signature.names
     parts = []
@@ -58,18 +59,41 @@ def with_made_of(arguments: str, executions: list[int | None], *, each: bool) ->
 def _origin(graph: Graph, argument: Tree, digest: Digest) -> str:
     if type(argument) is Call:
         return f'{{"digest": "{digest.hex()}", "from": [{graph.step(argument).execution}]}}'
-    steps = [graph.step(hole) for hole in holes(argument)]
+    made_from = list(holes(argument))
+    steps = [graph.step(hole) for hole in made_from]
     if len(steps) == 1 and steps[0].is_call:
         return f'{{"digest": "{digest.hex()}", "from": [{steps[0].execution}]}}'
     entry: dict[str, Any] = {"digest": digest.hex()}
-    sources = [step.execution for step in steps if step.execution is not None]
+    sources = [
+        execution
+        for hole, step in zip(made_from, steps, strict=True)
+        if (execution := _execution(graph, hole, step)) is not None
+    ]
+    names = [name for hole in made_from if (name := _name_behind(graph, hole)) is not None]
     files = [
         (step.tree.info or {})["path"] for step in steps if isinstance(step.tree, Leaf) and step.tree.family == "file"
     ]
     if sources:
         entry["from"] = sources
+    if names:
+        entry["names"] = names
     if files:
         entry["files"] = files
     if not steps:
         entry["shown"] = repr(argument)[:_SHOWN]
     return _encode(entry)
+
+
+def _execution(graph: Graph, hole: Hole, step: Step) -> int | None:
+    """Return what made an input. Two references to equal datasets are one step, and have origins of their own."""
+    return graph.resolve(hole).record.execution if isinstance(hole, Pinned) else step.execution
+
+
+def _name_behind(graph: Graph, hole: Hole) -> str | None:
+    """Return the full name that leads to an input, or to what it is a field or a view of."""
+    while not isinstance(hole, (Call, Pinned)):
+        below = inputs_of(hole)
+        if len(below) != 1:
+            return None
+        hole = below[0]
+    return graph.resolve(hole).name if isinstance(hole, Pinned) else None

@@ -24,6 +24,8 @@
     ├── WorkerError (RuntimeError)          what carried a call out failed, not the call: a worker died, or has other code
     ├── CodecError (TypeError)              a value that can't be stored without loss
     └── NotFoundError (LookupError)         a name, node or digest that no record answers to
+        ├── UnknownNameError                a name that nobody has given
+        └── ForeignNameError                a name, or a node's latest result, that only others have
 
 Fields hold facts and `__str__` makes the sentence, so that callers never parse text and errors survive the trip from a
 worker process.
@@ -39,6 +41,7 @@ __all__ = [
     "CorruptObjectError",
     "DeclarationError",
     "ExecutorError",
+    "ForeignNameError",
     "IdentityError",
     "InputChangedError",
     "LazyValueError",
@@ -54,6 +57,7 @@ __all__ = [
     "StoreError",
     "StoreVersionError",
     "UndeclaredReadError",
+    "UnknownNameError",
     "UnstableIdentityError",
     "UntrustedPickleError",
     "WiringError",
@@ -174,3 +178,11 @@ class CodecError(LineageError, TypeError):
 
 class NotFoundError(LineageError, LookupError):
     """A name, node or digest that no record answers to."""
+
+
+class UnknownNameError(NotFoundError):
+    """A name that nobody has given to a dataset. Fields: `name`, `near` (names that look like it)."""
+
+
+class ForeignNameError(NotFoundError):
+    """A name, or a node's latest result, that only others have. Fields: `name`, `owners` (full names or namespaces)."""

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from lineage.digest import Digest
 
-__all__ = ["Execution", "Record", "Run", "SideData"]
+__all__ = ["Execution", "Record", "Run", "SideData", "Tag"]
 
 
 class Record(NamedTuple):
@@ -65,6 +65,17 @@ class Execution(NamedTuple):
     relies_on: tuple[tuple[str, str], ...] = ()
     note: str | None = None
     reference: str = ""
+
+
+class Tag(NamedTuple):
+    """One move of a name: what it leads to since `at` (Unix seconds), who moved it, and which node and run made that."""
+
+    name: str
+    record: Record
+    user: str
+    at: float
+    node: str
+    run: int
 
 
 @frozen

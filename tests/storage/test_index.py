@@ -327,6 +327,7 @@ def test_an_index_of_the_first_version_is_read_and_written_on(index: SqliteIndex
         db.execute("INSERT INTO recipes SELECT * FROM young_recipes")
         db.execute("DROP TABLE young_calls")
         db.execute("DROP TABLE young_recipes")
+        db.execute("ALTER TABLE tags DROP COLUMN user")
     db.close()
     set_version(tmp_path, 1)
     again = opened(tmp_path)

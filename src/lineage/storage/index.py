@@ -17,7 +17,7 @@ from attrs import asdict
 
 from lineage.codecs.base import Blob, Manifest
 from lineage.digest import Digest
-from lineage.records import Execution, Record, Run
+from lineage.records import Execution, Record, Run, Tag
 from lineage.storage.base import Recipe
 from lineage.storage.groups import Groups
 from lineage.storage.keys import RECORD, Keys, record_of_row
@@ -28,6 +28,11 @@ _EXECUTION = (
     "id, call_key, node, code, run, status, result, value, arguments, error, relies_on, note, "
     "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out, spans"
 )
+_RUN = "SELECT id, name, started, finished, status, user, host, roots, counts, facts FROM runs"
+_WHOSE = {
+    "user": "r.user = ? AND json_extract(r.facts, '$.project') IS ? AND json_extract(r.facts, '$.branch') IS NULL",
+    "branch": "json_extract(r.facts, '$.branch') = ? AND json_extract(r.facts, '$.project') IS ?",
+}
 _CHUNK = 500
 _INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 23)})"
 
@@ -151,11 +156,16 @@ class SqliteIndex:
         )
         return None if row is None else (row[0], row[1], row[2])
 
-    def latest_of(self, node: str) -> Record | None:
+    def latest_of(self, node: str, whose: tuple[str, str, str | None] | None = None) -> Record | None:
+        theirs: str = ""
+        run: tuple[str | None, ...] = ()
+        if whose is not None:
+            theirs, run = f"AND (SELECT {_WHOSE[whose[0]]} FROM runs r WHERE r.id = e.run)", whose[1:]
         row = self._groups.one(
             f"SELECT {RECORD} FROM executions e WHERE e.node = (SELECT id FROM nodes WHERE reference = ?) "
-            "AND e.status = 'ok' ORDER BY e.id DESC LIMIT 1",
+            f"AND e.status = 'ok' {theirs} ORDER BY e.id DESC LIMIT 1",
             node,
+            *run,
         )
         return None if row is None else record_of_row(row)
 
@@ -197,13 +207,22 @@ class SqliteIndex:
         )
         return None if row is None else record_of_row(row)
 
-    def runs(self, limit: int) -> Iterable[Run]:
+    def tags(self, name: str | None = None) -> list[Tag]:
+        which = "t.id IN (SELECT max(id) FROM tags GROUP BY name) ORDER BY t.name"
         rows = self._groups.all(
-            "SELECT id, name, started, finished, status, user, host, roots, counts, facts FROM runs "
-            "ORDER BY id DESC LIMIT ?",
-            (limit,),
+            "SELECT e.id, e.call_key, t.result, t.value, e.relies_on, t.name, coalesce(t.user, ''), t.at, n.name, e.run "
+            "FROM tags t JOIN executions e ON e.id = t.execution JOIN nodes n ON n.id = e.node WHERE "
+            + (which if name is None else "t.name = ? ORDER BY t.id DESC"),
+            () if name is None else (name,),
         )
-        return [Run(*row[:8], counts=json.loads(row[8]), facts=json.loads(row[9])) for row in rows]  # type: ignore[misc]
+        return [Tag(row[5], record_of_row(row[:5]), *row[6:]) for row in rows]
+
+    def run_of(self, execution: int) -> Run:
+        (row,) = self._groups.all(f"{_RUN} WHERE id = (SELECT run FROM executions WHERE id = ?)", (execution,))
+        return _run(row)
+
+    def runs(self, limit: int) -> Iterable[Run]:
+        return [_run(row) for row in self._groups.all(f"{_RUN} ORDER BY id DESC LIMIT ?", (limit,))]
 
     # -- writes
 
@@ -298,10 +317,10 @@ class SqliteIndex:
     def note_anchor(self, key: Digest, execution: int) -> None:
         self._groups.write("INSERT OR IGNORE INTO anchors VALUES (?, ?)", key, execution)
 
-    def tag(self, name: str, record: Record, run: int | None) -> None:
+    def tag(self, name: str, record: Record, run: int | None, *, user: str = "") -> None:
         self._groups.write(
-            "INSERT INTO tags (name, execution, result, value, run, at) VALUES (?, ?, ?, ?, ?, ?)",
-            name, record.execution, record.result, record.value, run, time.time(),
+            "INSERT INTO tags (name, execution, result, value, run, at, user) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            name, record.execution, record.result, record.value, run, time.time(), user,
         )  # fmt: skip
 
     def begin_run(self, name: str, user: str, host: str, roots: str, facts: Mapping[str, Any]) -> int:
@@ -383,6 +402,10 @@ def _against(execution: Execution, found: Record) -> str:
     if found.result == execution.result:
         return f"equal to execution {found.execution}"
     return f"not deterministic: differs from execution {found.execution}"
+
+
+def _run(row: Sequence[Any]) -> Run:
+    return Run(*row[:8], counts=json.loads(row[8]), facts=json.loads(row[9]))  # type: ignore[misc]
 
 
 def _plain(_: Any, __: Any, value: Any) -> Any:

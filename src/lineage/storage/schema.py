@@ -12,7 +12,7 @@ from lineage.errors import StoreVersionError
 
 __all__ = ["VERSION", "prepare"]
 
-VERSION = 2
+VERSION = 3
 """Raised when the tables change; a migration for each step stands in `_MIGRATIONS`."""
 
 _TABLES = """
@@ -38,7 +38,8 @@ CREATE TABLE generations (recipe BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID
 CREATE TABLE stamps (path TEXT PRIMARY KEY, stamp TEXT, digest BLOB) WITHOUT ROWID;
 CREATE TABLE anchors (key BLOB PRIMARY KEY, execution INTEGER) WITHOUT ROWID;
 CREATE TABLE tags (
-    id INTEGER PRIMARY KEY, name TEXT, execution INTEGER, result BLOB, value TEXT, run INTEGER, at REAL
+    id INTEGER PRIMARY KEY, name TEXT, execution INTEGER, result BLOB, value TEXT, run INTEGER, at REAL,
+    user TEXT
 );
 CREATE INDEX tags_by_name ON tags (name, id);
 """
@@ -49,7 +50,12 @@ CREATE TABLE young_recipes (key BLOB PRIMARY KEY, base BLOB, execution INTEGER, 
 """
 """The latest rows of `calls` and `recipes`, which go before theirs (`lineage.storage.keys`)."""
 
-_MIGRATIONS: dict[int, str] = {1: _YOUNG}
+_V3 = """
+ALTER TABLE tags ADD COLUMN user TEXT;
+"""
+"""Who moved a name. Names of before have no namespace, and are everybody's (`lineage.names`)."""
+
+_MIGRATIONS: dict[int, str] = {1: _YOUNG, 2: _V3}
 
 
 def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
