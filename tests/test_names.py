@@ -363,3 +363,14 @@ def test_cached_results_of_a_name_are_hits(tmp_path: Path) -> None:
         log.clear()
         session.compute(add(ln.ref("model", of=int), 1))
         assert log.names() == ["hit add"]
+
+
+def test_a_run_that_recalls_a_large_collection_records_its_names_too(tmp_path: Path) -> None:
+    with of(tmp_path, "ann") as session:
+        session.tag(double(1), "model")
+        model = ln.ref("model", of=int)
+        for _ in range(2):
+            session.compute([add(model, x) for x in range(120)])
+        (run,) = session.store.index.runs(1)
+        assert run.counts == {"hit": 120}
+        assert list(run.facts["names"]) == ["user:ann/model"]
