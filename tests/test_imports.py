@@ -35,12 +35,14 @@ LAYERS = [
     {"storage"},
     {"datasets", "planning", "places"},
     {"reasons", "arguments", "remembered"},
+    {"asked"},
     {"plans"},
     {"executors"},
     {"expansion", "failures"},
     {"engine"},
     {"session"},
-    {"api", "cli"},
+    {"query"},
+    {"api", "asking", "cli"},
     {"testing"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

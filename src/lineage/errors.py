@@ -24,6 +24,7 @@
     ├── WorkerError (RuntimeError)          what carried a call out failed, not the call: a worker died, or has other code
     ├── CodecError (TypeError)              a value that can't be stored without loss
     └── NotFoundError (LookupError)         a name, node or digest that no record answers to
+        ├── AmbiguousError                  one that several records answer to
         ├── UnknownNameError                a name that nobody has given
         └── ForeignNameError                a name, or a node's latest result, that only others have
 
@@ -36,6 +37,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AmbiguousError",
     "CodecError",
     "CompositionError",
     "CorruptObjectError",
@@ -178,6 +180,10 @@ class CodecError(LineageError, TypeError):
 
 class NotFoundError(LineageError, LookupError):
     """A name, node or digest that no record answers to."""
+
+
+class AmbiguousError(NotFoundError):
+    """A name, or the beginning of a digest, that may mean several things."""
 
 
 class UnknownNameError(NotFoundError):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lineage import capture
+from lineage.asked import answers
 from lineage.codecs.text import load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.collector import collector_at_rest, graph_at_rest
@@ -289,7 +290,8 @@ class Session:
             status = "failed" if engine.failures else "ok"
         finally:
             if index.writable:
-                index.end_run(run, status, counts, {**facts, **pins.facts(), **(git.facts() if git else {})})
+                facts |= {**(git.facts() if git else {}), **answers(graph, tree), **pins.facts()}
+                index.end_run(run, status, counts, facts)
                 self.store.flush()
         self._raise_failures(engine, tree)
         return engine

@@ -19,6 +19,7 @@ from lineage.codecs.base import Blob, Manifest
 from lineage.digest import Digest
 from lineage.records import Execution, Record, Run, Tag
 from lineage.storage.base import Recipe
+from lineage.storage.derived import Derived
 from lineage.storage.groups import Groups
 from lineage.storage.keys import RECORD, Keys, record_of_row
 
@@ -26,15 +27,18 @@ __all__ = ["SqliteIndex"]
 
 _EXECUTION = (
     "id, call_key, node, code, run, status, result, value, arguments, error, relies_on, note, "
-    "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out, spans"
+    "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out, spans, bytes_in, rows_in, rows_out"
 )
 _RUN = "SELECT id, name, started, finished, status, user, host, roots, counts, facts FROM runs"
+_RECENT = 200
+"""Runs in which it is looked for a result that was cached by somebody else."""
+
 _WHOSE = {
     "user": "r.user = ? AND json_extract(r.facts, '$.project') IS ? AND json_extract(r.facts, '$.branch') IS NULL",
     "branch": "json_extract(r.facts, '$.branch') = ? AND json_extract(r.facts, '$.project') IS ?",
 }
 _CHUNK = 500
-_INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 23)})"
+_INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 26)})"
 
 
 class SqliteIndex:
@@ -58,6 +62,7 @@ class SqliteIndex:
         )
         self._calls = Keys(self._groups, "calls", 2)
         self._recipes = Keys(self._groups, "recipes", 4)
+        self._derived = Derived(self._groups)
 
     # -- what waits in memory
 
@@ -65,16 +70,20 @@ class SqliteIndex:
         self._new_executions: list[tuple[Any, ...]] = []
         self._new_calls: dict[Digest, Record] = {}
         self._new_recipes: dict[Digest, tuple[Recipe, Record, int]] = {}
+        self._new_cutoffs: list[tuple[int, int, str]] = []
 
     def _write_out(self) -> None:
         executions, calls, recipes = self._new_executions, self._new_calls, self._new_recipes
-        if not executions and not recipes:
+        cutoffs = self._new_cutoffs
+        if not executions and not recipes and not cutoffs:
             return
         self._begin_to_wait()
         if executions:
             self._groups.write_many(_INSERT_EXECUTION, executions)
         self._calls.put([(key, record.execution) for key, record in calls.items()])
         self._recipes.put([(*recipe, record.execution, run) for recipe, record, run in recipes.values()])
+        if cutoffs:
+            self._groups.write_many("INSERT INTO cutoffs (run, execution, arguments) VALUES (?, ?, ?)", cutoffs)
 
     def _on_change(self, lost: bool) -> None:
         """Forget what is remembered of the tables: others have written, or the open group was lost."""
@@ -157,15 +166,23 @@ class SqliteIndex:
         return None if row is None else (row[0], row[1], row[2])
 
     def latest_of(self, node: str, whose: tuple[str, str, str | None] | None = None) -> Record | None:
-        theirs: str = ""
-        run: tuple[str | None, ...] = ()
-        if whose is not None:
-            theirs, run = f"AND (SELECT {_WHOSE[whose[0]]} FROM runs r WHERE r.id = e.run)", whose[1:]
+        """See `Index.latest_of`. Runs that were handed the results of others count where there are none of one's own."""
+        if whose is None:
+            return self._latest_where("", node)
+        theirs = _WHOSE[whose[0]]
+        found = self._latest_where(f"AND (SELECT {theirs} FROM runs r WHERE r.id = e.run)", node, *whose[1:])
+        if found is None:
+            recent = f"SELECT r.facts FROM runs r WHERE {theirs} ORDER BY r.id DESC LIMIT {_RECENT}"
+            handed = f"SELECT j.value FROM ({recent}) r, json_each(r.facts, '$.results') j"
+            found = self._latest_where(f"AND e.id IN ({handed})", node, *whose[1:])
+        return found
+
+    def _latest_where(self, condition: str, node: str, *values: Any) -> Record | None:
         row = self._groups.one(
             f"SELECT {RECORD} FROM executions e WHERE e.node = (SELECT id FROM nodes WHERE reference = ?) "
-            f"AND e.status = 'ok' {theirs} ORDER BY e.id DESC LIMIT 1",
+            f"AND e.status = 'ok' {condition} ORDER BY e.id DESC LIMIT 1",
             node,
-            *run,
+            *values,
         )
         return None if row is None else record_of_row(row)
 
@@ -224,6 +241,14 @@ class SqliteIndex:
     def runs(self, limit: int) -> Iterable[Run]:
         return [_run(row) for row in self._groups.all(f"{_RUN} ORDER BY id DESC LIMIT ?", (limit,))]
 
+    def ask(self, statement: str, values: Sequence[Any] = (), *, derived: bool = False) -> list[tuple[Any, ...]]:
+        """Return the rows of a query. What waits in memory counts. With `derived`, the tables of
+        `lineage.storage.derived` are brought up to date first.
+        """
+        if derived:
+            self._derived.bring_up()
+        return self._groups.all(statement, values)
+
     # -- writes
 
     def record(self, execution: Execution, recipe: Recipe | None, run: int, *, replace: bool = False) -> Record:
@@ -258,6 +283,12 @@ class SqliteIndex:
         with self._groups.lock:
             self._groups.begin(run)
             self._link(recipe, record, run)
+            self._groups.wrote(1)
+
+    def note_cutoff(self, execution: int, arguments: str, run: int) -> None:
+        with self._groups.lock:
+            self._groups.begin(run)
+            self._new_cutoffs.append((run, execution, arguments))
             self._groups.wrote(1)
 
     def _link(self, recipe: Recipe, record: Record, run: int) -> None:
@@ -369,6 +400,7 @@ class SqliteIndex:
                 json.dumps(execution.relies_on) if execution.relies_on else None, note,
                 side.started, side.wall, side.cpu, side.memory, side.attempt, side.executor, side.host,
                 side.process, side.log, side.bytes_out, json.dumps(side.spans) if side.spans else None,
+                side.bytes_in, side.rows_in, side.rows_out,
             )
         )  # fmt: skip
         return number
