@@ -13,7 +13,7 @@ def count(items: list[str]) -> int:
 ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
-from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag, tags
+from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag, tags, verify
 from lineage.asking import calls, datasets, downstream, runs, upstream
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
@@ -80,6 +80,7 @@ __all__ = [
     "tag",
     "tags",
     "upstream",
+    "verify",
     "view",
     "zip",
 ]

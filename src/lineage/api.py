@@ -16,7 +16,9 @@ from lineage.session import current_session
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["compute", "dataset", "forget", "main", "materialize", "plan", "register", "show", "tag", "tags"]
+    from lineage.verification import Verification
+
+__all__ = ["compute", "dataset", "forget", "main", "materialize", "plan", "register", "show", "tag", "tags", "verify"]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -134,6 +136,35 @@ def tags(name: str | None = None) -> pl.DataFrame:
         NotFoundError: there is no such name.
     """
     return tags_table(current_session().tags(name))
+
+
+def verify(x: Any, *, sample: int | float | None = None) -> Verification:
+    """Carry out the calls behind `x` once more, under other circumstances, and say whether they gave the same.
+
+    `x` is a call (which is materialised first), a handle, or anything that `upstream` takes. `sample` looks at so many calls of
+    all that led to it, or at a share of them (`0.1`), those first that were looked at least often.
+
+    They run in a new process with another hash seed, other numbers of threads, another clock, time zone and an empty working folder,
+    one after another in the opposite order. Each is compared as its node declares, the verdict is recorded with it
+    (`Dataset.verdicts`), and what was computed is thrown away. Where code or packages have changed since, it is not the same call,
+    and cannot be run; nor can effects, sources, and what can't be sent to another process.
+
+    >>> import tempfile, lineage as ln
+    >>> @ln.node
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> with ln.Session(tempfile.mkdtemp()):
+    ...     ln.verify(double(4))
+    Verification: 1 deterministic
+      deterministic  double(x=4)
+
+    Raises:
+        CompositionError: the sample is none.
+        NotFoundError: nothing is recorded of `x`.
+    """
+    from lineage.verification import verify as verified
+
+    return verified(current_session(), x, sample=sample)
 
 
 def forget(x: Any) -> None:

@@ -9,11 +9,12 @@ from itertools import islice
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
+from lineage.codecs.text import dump_tree
 from lineage.content.tree import Branch, Hole, Leaf, Tree, digest_tree, holes
 from lineage.datasets import MADE_OF
 from lineage.digest import Digest
 from lineage.graph import Call, Pinned, inputs_of
-from lineage.planning import Graph, Step
+from lineage.planning import Graph
 
 __all__ = ["argument_text", "described", "with_made_of"]
 
@@ -26,6 +27,9 @@ _TEXT: dict[type, Callable[[Any], str]] = {
     type(None): lambda value: "null",
 }
 """How plain values are written, by exact type: a fifth of the time of the encoder, which is made for more."""
+
+_WHOLE = 2000
+"""Characters up to which a plain argument is recorded whole, so that its call can be carried out again."""
 
 _SHOWN = 200
 """Characters kept of an argument's text."""
@@ -65,11 +69,7 @@ def _origin(graph: Graph, argument: Tree, digest: Digest) -> str:
     if len(steps) == 1 and steps[0].is_call:
         return f'{{"digest": "{digest.hex()}", "from": [{steps[0].execution}]}}'
     entry: dict[str, Any] = {"digest": digest.hex()}
-    sources = [
-        execution
-        for hole, step in zip(made_from, steps, strict=True)
-        if (execution := _execution(graph, hole, step)) is not None
-    ]
+    sources = [execution for hole in made_from for execution in _executions(graph, hole)]
     names = [name for hole in made_from if (name := _name_behind(graph, hole)) is not None]
     files = [
         (step.tree.info or {})["path"] for step in steps if isinstance(step.tree, Leaf) and step.tree.family == "file"
@@ -81,13 +81,23 @@ def _origin(graph: Graph, argument: Tree, digest: Digest) -> str:
     if files:
         entry["files"] = files
     if not steps:
-        entry["shown"] = _shown(argument)
+        entry |= _literal(argument)
     return _encode(entry)
 
 
-def _execution(graph: Graph, hole: Hole, step: Step) -> int | None:
-    """Return what made an input. Two references to equal datasets are one step, and have origins of their own."""
-    return graph.resolve(hole).record.execution if isinstance(hole, Pinned) else step.execution
+def _executions(graph: Graph, hole: Hole) -> Iterator[int]:
+    """Yield what made an input, in order: of a view of several, each of them.
+
+    Two references to equal datasets are one step, and have origins of their own.
+    """
+    stack = [hole]
+    while stack:
+        found = stack.pop()
+        number = graph.resolve(found).record.execution if isinstance(found, Pinned) else graph.step(found).execution
+        if number is not None:
+            yield number
+        else:
+            stack.extend(reversed(inputs_of(found)))
 
 
 def _name_behind(graph: Graph, hole: Hole) -> str | None:
@@ -105,7 +115,17 @@ def argument_text(argument: Tree) -> str:
     write = _TEXT.get(type(argument))
     if write is not None:
         return write(argument)
-    return _encode({"digest": digest_tree(argument).hex(), "shown": _shown(argument)})
+    return _encode({"digest": digest_tree(argument).hex(), **_literal(argument)})
+
+
+def _literal(argument: Tree) -> dict[str, str]:
+    """Return what is recorded of an argument without calls in it: what it looks like, and a short one whole."""
+    entry = {"shown": _shown(argument)}
+    if next(islice(_written(argument), _SHOWN, None), None) is None:
+        text = dump_tree(argument)
+        if len(text) <= _WHOLE:
+            entry["tree"] = text
+    return entry
 
 
 def _shown(argument: Tree) -> str:

@@ -319,7 +319,7 @@ def test_a_migration_that_fails_changes_nothing(
 
 
 def undo_version_3(db: sqlite3.Connection) -> None:
-    for table in ("cutoffs", "edges", "file_uses", "results", "run_spans", "failures"):
+    for table in ("cutoffs", "edges", "file_uses", "results", "run_spans", "failures", "verdicts"):
         db.execute(f"DROP TABLE {table}")
     for column in ("bytes_in", "rows_in", "rows_out"):
         db.execute(f"ALTER TABLE executions DROP COLUMN {column}")

@@ -17,7 +17,7 @@ from attrs import asdict
 
 from lineage.codecs.base import Blob, Manifest
 from lineage.digest import Digest
-from lineage.records import Execution, Record, Run, Tag
+from lineage.records import Execution, Record, Run, Tag, Verdict
 from lineage.storage.base import Recipe
 from lineage.storage.derived import Derived
 from lineage.storage.groups import Groups
@@ -188,7 +188,7 @@ class SqliteIndex:
 
     def execution(self, number: int) -> dict[str, Any]:
         found = self._groups.all(
-            "SELECT e.*, n.name AS node_name, c.digest AS code_digest FROM executions e "
+            "SELECT e.*, n.name AS node_name, n.reference AS node_reference, c.digest AS code_digest FROM executions e "
             "JOIN nodes n ON n.id = e.node JOIN codes c ON c.id = e.code WHERE e.id = ?",
             (number,),
             named=True,
@@ -353,6 +353,25 @@ class SqliteIndex:
             "INSERT INTO tags (name, execution, result, value, run, at, user) VALUES (?, ?, ?, ?, ?, ?, ?)",
             name, record.execution, record.result, record.value, run, time.time(), user,
         )  # fmt: skip
+
+    def note_verdict(self, verdict: Verdict) -> None:
+        self._groups.write(
+            "INSERT INTO verdicts (execution, outcome, reason, difference, circumstances, user, at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            verdict.execution, verdict.outcome, verdict.reason, verdict.difference,
+            json.dumps(dict(verdict.circumstances)), verdict.user, time.time(),
+        )  # fmt: skip
+
+    def verdicts(self, execution: int) -> list[Verdict]:
+        rows = self._groups.all(
+            "SELECT execution, outcome, reason, difference, circumstances, user, at FROM verdicts WHERE execution = ? "
+            "ORDER BY id DESC",
+            (execution,),
+        )
+        return [
+            Verdict(number, outcome, reason, difference, json.loads(under), user, at)
+            for number, outcome, reason, difference, under, user, at in rows
+        ]
 
     def begin_run(self, name: str, user: str, host: str, roots: str, facts: Mapping[str, Any]) -> int:
         with self._groups.lock:

@@ -55,6 +55,15 @@ ALTER TABLE tags ADD COLUMN user TEXT;
 """
 """Who moved a name. Names of before have no namespace, and are everybody's (`lineage.names`)."""
 
+_VERDICTS = """
+CREATE TABLE verdicts (
+    id INTEGER PRIMARY KEY, execution INTEGER, outcome TEXT, reason TEXT, difference TEXT, circumstances TEXT,
+    user TEXT, at REAL
+);
+CREATE INDEX verdicts_by_execution ON verdicts (execution);
+"""
+"""What was found of executions that were carried out once more (`lineage.verification`)."""
+
 _DERIVED = """
 CREATE TABLE cutoffs (id INTEGER PRIMARY KEY, run INTEGER, execution INTEGER, arguments TEXT);
 CREATE TABLE edges (target INTEGER, source INTEGER, equal INTEGER, PRIMARY KEY (target, source)) WITHOUT ROWID;
@@ -74,7 +83,7 @@ ALTER TABLE executions ADD COLUMN rows_in INTEGER;
 ALTER TABLE executions ADD COLUMN rows_out INTEGER;
 """
 
-_MIGRATIONS: dict[int, str] = {1: _YOUNG, 2: _MEASURES + _DERIVED + _NAMES}
+_MIGRATIONS: dict[int, str] = {1: _YOUNG, 2: _MEASURES + _DERIVED + _NAMES + _VERDICTS}
 
 
 def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
@@ -99,7 +108,7 @@ def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
     try:
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if found == 0:
-            _run(connection, _TABLES + _YOUNG + _DERIVED)
+            _run(connection, _TABLES + _YOUNG + _DERIVED + _VERDICTS)
         for version in range(found, VERSION) if found else ():
             _run(connection, _MIGRATIONS[version])
         connection.execute(f"PRAGMA user_version = {VERSION}")

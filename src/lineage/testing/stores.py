@@ -25,7 +25,7 @@ from attrs import define, field
 from lineage.codecs.base import Blob, Manifest
 from lineage.digest import Digest, digest_of
 from lineage.errors import CorruptObjectError, ObjectMissingError, StoreError
-from lineage.records import Execution, Record, SideData
+from lineage.records import Execution, Record, SideData, Verdict
 from lineage.storage.base import Index, ObjectStore, Recipe
 
 __all__ = ["IndexContract", "IndexModel", "ObjectStoreContract", "an_execution", "key"]
@@ -302,6 +302,17 @@ class IndexContract:
         index.tag("prod", second, 1)
         assert index.tagged("prod") == second
         assert index.tagged("none") is None
+
+    def test_verdicts_are_kept_the_latest_first(self, index: Index) -> None:
+        made = index.record(an_execution("a"), None, 1)
+        first = Verdict(made.execution, "differs", "", "[3]: 1 and 2", {"hash seed": 7}, "me")
+        second = Verdict(made.execution, "cannot be run", "it is an effect", None, {}, "you")
+        index.note_verdict(first)
+        index.note_verdict(second)
+        found = index.verdicts(made.execution)
+        assert [verdict._replace(at=0.0) for verdict in found] == [second, first]
+        assert found[0].at >= found[1].at > 0
+        assert index.verdicts(made.execution + 1) == []
 
     def test_every_move_of_a_tag_is_kept(self, index: Index) -> None:
         run = index.begin_run("one", "me", "here", "f(1)", {})
