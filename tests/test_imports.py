@@ -27,7 +27,7 @@ LAYERS = [
     {"codecs", "files"},
     {"fingerprints"},
     {"identity"},
-    {"graph", "schema", "signatures", "wiring", "structure", "approx", "progress", "git", "streaming"},
+    {"graph", "schema", "signatures", "wiring", "structure", "approx", "progress", "git", "streaming", "derivations"},
     {"node"},
     {"fold", "spread"},
     {"combinators", "mapping", "reduction", "reliance", "pieces", "names"},
@@ -43,7 +43,8 @@ LAYERS = [
     {"engine"},
     {"session"},
     {"query"},
-    {"verification"},
+    {"recorded"},
+    {"verification", "table_columns"},
     {"api", "asking", "cli"},
     {"testing"},
 ]

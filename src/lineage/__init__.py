@@ -14,7 +14,7 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag, tags, verify
-from lineage.asking import calls, datasets, downstream, runs, upstream
+from lineage.asking import calls, columns, datasets, downstream, runs, upstream
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
@@ -50,6 +50,7 @@ __all__ = [
     "Unhashed",
     "attempt",
     "calls",
+    "columns",
     "compute",
     "configure",
     "current",
