@@ -45,6 +45,7 @@ LAYERS = [
     {"query"},
     {"recorded"},
     {"verification", "table_columns"},
+    {"events"},
     {"api", "asking", "cli"},
     {"testing"},
 ]

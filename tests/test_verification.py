@@ -407,7 +407,42 @@ def test_a_closure_travels_by_value(session: ln.Session) -> None:
     def scaled(x: int) -> int:
         return double.fn(x) * factor
 
+    ln.compute(double(1))  # so that its fingerprint is at hand: that need not travel
     assert ln.verify(scaled(2))
+
+
+def test_a_module_that_comes_out_otherwise_when_it_is_imported_anew_travels_by_value(
+    session: ln.Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", True)
+    (tmp_path / "factor.txt").write_text("3")
+    (tmp_path / "factor_module.py").write_text(
+        "import pathlib\nimport lineage as ln\n"
+        "FACTOR = int(pathlib.Path(__file__).with_name('factor.txt').read_text())\n"
+        "@ln.node\ndef scaled(x: int) -> int:\n    return FACTOR * x\n"
+    )
+    module: Any = __import__("factor_module")
+    handle = ln.materialize(module.scaled(2))
+    (tmp_path / "factor.txt").write_text("4")
+    assert ln.verify(handle)
+    monkeypatch.delitem(sys.modules, "factor_module")
+
+
+def test_the_hash_seed_is_another_also_where_it_was_fixed(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(
+        "import lineage as ln\n"
+        "@ln.node(version='1')\n"
+        "def order(count: int) -> list[str]:\n"
+        "    return list({str(x) for x in range(count)})\n"
+        "with ln.Session('store'):\n"
+        "    print(ln.verify(order(50)).counts())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env={**os.environ, "PYTHONHASHSEED": "0"},
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout.strip() == "{'differs': 1}"
 
 
 def test_a_node_of_a_script_travels_by_value(tmp_path: Path) -> None:

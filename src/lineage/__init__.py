@@ -13,7 +13,20 @@ def count(items: list[str]) -> int:
 ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
-from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag, tags, verify
+from lineage.api import (
+    compute,
+    dataset,
+    forget,
+    main,
+    materialize,
+    openlineage,
+    plan,
+    register,
+    show,
+    tag,
+    tags,
+    verify,
+)
 from lineage.asking import calls, columns, datasets, downstream, runs, upstream
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
@@ -65,6 +78,7 @@ __all__ = [
     "map",
     "materialize",
     "node",
+    "openlineage",
     "partition",
     "plan",
     "reduce",

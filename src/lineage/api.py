@@ -18,7 +18,20 @@ if TYPE_CHECKING:
 
     from lineage.verification import Verification
 
-__all__ = ["compute", "dataset", "forget", "main", "materialize", "plan", "register", "show", "tag", "tags", "verify"]
+__all__ = [
+    "compute",
+    "dataset",
+    "forget",
+    "main",
+    "materialize",
+    "openlineage",
+    "plan",
+    "register",
+    "show",
+    "tag",
+    "tags",
+    "verify",
+]
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -165,6 +178,32 @@ def verify(x: Any, *, sample: int | float | None = None) -> Verification:
     from lineage.verification import verify as verified
 
     return verified(current_session(), x, sample=sample)
+
+
+def openlineage(to: Any, run: int | None = None, *, columns: bool = True) -> int:
+    """Tell of a recorded run (the latest, if none is said) as OpenLineage events, and return how many there were.
+
+    `to` is a file, which grows by a line an event; an http(s) address; or an `OpenLineageClient`. START, then COMPLETE, FAIL or ABORT, for
+    the run and for each call that it executed, with its inputs, its output, and facets for version (the digest), schema, statistics,
+    error and, unless not `columns`, column lineage. What was cached is told by the run that executed it.
+
+    >>> import pathlib, tempfile, lineage as ln
+    >>> @ln.node
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> with ln.Session(folder / "store"):
+    ...     _ = ln.compute(double(4))
+    ...     ln.openlineage(folder / "events.jsonl")
+    4
+
+    Raises:
+        LineageError: the client is not installed (`pip install 'lineage-graph[openlineage]'`), or nobody took the events.
+        NotFoundError: there is no such run.
+    """
+    from lineage.events import told
+
+    return told(current_session(), to, run, columns=columns)
 
 
 def forget(x: Any) -> None:

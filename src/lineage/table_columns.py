@@ -28,7 +28,7 @@ from lineage.storage.store import Store
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["SCHEMA", "ColumnEdge", "columns_frame", "edges_of"]
+__all__ = ["SCHEMA", "ColumnEdge", "columns_frame", "edges_of", "schema_of"]
 
 SCHEMA = {
     "node": ("String", "the node that made the column"),
@@ -97,7 +97,7 @@ def _all_edges(store: Store, roots: tuple[int, ...]) -> Iterator[ColumnEdge]:
 
 def edges_of(store: Store, row: dict[str, Any], known: dict[tuple[Any, ...], Trace]) -> list[ColumnEdge]:
     """Return the edges of one execution; none where its result is no table. `known` keeps what equal calls gave."""
-    names = _columns_of(store, row)
+    names = list(schema_of(store, row))
     if not names:
         return []
     call = RecordedCall(store, row, None)
@@ -108,10 +108,9 @@ def edges_of(store: Store, row: dict[str, Any], known: dict[tuple[Any, ...], Tra
         return [ColumnEdge(*head, name, "opaque", reason=str(error)) for name in names]
 
 
-def _columns_of(store: Store, row: dict[str, Any]) -> list[str]:
-    if row["value"] is None:
-        return []
-    return list(_schema_in(store, load_tree(store.unspill(row["value"]))) or {})
+def schema_of(store: Store, row: dict[str, Any]) -> dict[str, str]:
+    """Return the columns of the table that an execution gave, and their types; none where it gave something else."""
+    return {} if row["value"] is None else _schema_in(store, load_tree(store.unspill(row["value"]))) or {}
 
 
 def _schema_in(store: Store, tree: Tree) -> dict[str, str] | None:
