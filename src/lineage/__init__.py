@@ -13,8 +13,22 @@ def count(items: list[str]) -> int:
 ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
-from lineage.api import compute, dataset, forget, main, materialize, picture, plan, register, show, tag
-from lineage.asking import calls, datasets, diff, downstream, runs, source, upstream, why
+from lineage.api import (
+    compute,
+    dataset,
+    forget,
+    main,
+    materialize,
+    openlineage,
+    picture,
+    plan,
+    register,
+    show,
+    tag,
+    tags,
+    verify,
+)
+from lineage.asking import calls, columns, datasets, diff, downstream, runs, source, upstream, why
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
@@ -50,6 +64,7 @@ __all__ = [
     "Unhashed",
     "attempt",
     "calls",
+    "columns",
     "compute",
     "configure",
     "current",
@@ -65,6 +80,7 @@ __all__ = [
     "map",
     "materialize",
     "node",
+    "openlineage",
     "partition",
     "picture",
     "plan",
@@ -81,7 +97,9 @@ __all__ = [
     "span",
     "starmap",
     "tag",
+    "tags",
     "upstream",
+    "verify",
     "view",
     "why",
     "zip",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lineage.query.source import Source
     from lineage.query.why import Why
 
-__all__ = ["calls", "datasets", "diff", "downstream", "runs", "source", "upstream", "why"]
+__all__ = ["calls", "columns", "datasets", "diff", "downstream", "runs", "source", "upstream", "why"]
 
 
 def runs(
@@ -71,6 +71,33 @@ def calls(
     from lineage.query import frames
 
     return frames.calls(current_session(), x, node=node, run=run, status=status, since=since, limit=limit)
+
+
+def columns(x: Any, /, *, column: str | None = None) -> pl.DataFrame:
+    """Return a frame that says from which columns each column of `x` came, and those from which columns, back to where they begin.
+
+    Nodes that take and return lazy frames are seen through: polars' own plan says which columns it reads for each. What hides its
+    columns is `opaque`, with the reason, and never guessed: nodes of whole tables, `map_batches`, a `collect` inside a node, code that
+    has changed since. `x` is anything that `upstream` takes; with `column`, only what led to that one. The nodes in question are
+    called once more, with frames without rows. The columns of the frame are `lineage.table_columns.SCHEMA`.
+
+    >>> import polars as pl, tempfile, lineage as ln
+    >>> @ln.node
+    ... def table(rows: int) -> pl.LazyFrame:
+    ...     return pl.LazyFrame({"a": range(rows), "b": range(rows)})
+    >>> @ln.node
+    ... def doubled(table: pl.LazyFrame) -> pl.LazyFrame:
+    ...     return table.filter(pl.col("b") > 2).select(twice=pl.col("a") * 2)
+    >>> with ln.Session(tempfile.mkdtemp()):
+    ...     ln.columns(ln.materialize(doubled(table(9)))).select("column", "kind", "from_node", "from_column").rows()
+    [('twice', 'value', 'table', 'a'), ('twice', 'rows', 'table', 'b'), ('a', 'begins', None, None), ('b', 'begins', None, None)]
+
+    Raises:
+        NotFoundError: nothing is recorded of `x`, or it has no such column.
+    """
+    from lineage import table_columns
+
+    return table_columns.columns_frame(current_session(), x, column)
 
 
 def datasets(

@@ -16,7 +16,7 @@ from lineage.displays import html_of
 from lineage.errors import CompositionError, NotFoundError
 from lineage.graph import type_name
 from lineage.identity import identify
-from lineage.records import Record
+from lineage.records import Record, Verdict
 from lineage.signatures import item_hint
 from lineage.storage.store import Store
 from lineage.structure import as_view, pick
@@ -142,6 +142,11 @@ class Dataset(Generic[T]):
             executor=row["executor"], log=row["log"], code=row["code_digest"].hex(), note=row["note"],
             spans=[tuple(span) for span in json.loads(row["spans"] or "[]")],
         )  # fmt: skip
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """What `lineage.verify` found of the call behind it, the latest first."""
+        return [] if self._execution is None else self._store.index.verdicts(self._execution)
 
     # -- a collection of datasets
 

@@ -25,7 +25,9 @@
     ├── CodecError (TypeError)              a value that can't be stored without loss
     ├── MissingExtraError (ImportError)     what was asked needs a library that is not installed
     └── NotFoundError (LookupError)         a name, node or digest that no record answers to
-        └── AmbiguousError                  one that several records answer to
+        ├── AmbiguousError                  one that several records answer to
+        ├── UnknownNameError                a name that nobody has given
+        └── ForeignNameError                a name, or a node's latest result, that only others have
 
 Fields hold facts and `__str__` makes the sentence, so that callers never parse text and errors survive the trip from a
 worker process.
@@ -42,6 +44,7 @@ __all__ = [
     "CorruptObjectError",
     "DeclarationError",
     "ExecutorError",
+    "ForeignNameError",
     "IdentityError",
     "InputChangedError",
     "LazyValueError",
@@ -58,6 +61,7 @@ __all__ = [
     "StoreError",
     "StoreVersionError",
     "UndeclaredReadError",
+    "UnknownNameError",
     "UnstableIdentityError",
     "UntrustedPickleError",
     "WiringError",
@@ -186,3 +190,11 @@ class NotFoundError(LineageError, LookupError):
 
 class AmbiguousError(NotFoundError):
     """A name, or the beginning of a digest, that may mean several things."""
+
+
+class UnknownNameError(NotFoundError):
+    """A name that nobody has given to a dataset. Fields: `name`, `near` (names that look like it)."""
+
+
+class ForeignNameError(NotFoundError):
+    """A name, or a node's latest result, that only others have. Fields: `name`, `owners` (full names or namespaces)."""

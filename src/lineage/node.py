@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import types
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import attrs
 
 from lineage import code
+from lineage.codecs.plain import find_by_name
 from lineage.content.tree import SCALARS, Hole, Tree, holes
 from lineage.digest import Digest, digest_of
-from lineage.errors import DeclarationError, LazyValueError, StaleCodeError, UnstableIdentityError, WiringError
+from lineage.errors import (
+    DeclarationError,
+    LazyValueError,
+    NotFoundError,
+    StaleCodeError,
+    UnstableIdentityError,
+    WiringError,
+)
 from lineage.graph import Call, Lazy, make_call, shown, type_name
 from lineage.identity import digest_constant, freezer
 from lineage.options import Compare, Options, Resources, Retry
@@ -23,7 +33,7 @@ from lineage.signatures import Signature
 from lineage.streaming import streaming_call
 from lineage.wiring import brief, check_value, misfit_inside
 
-__all__ = ["Kind", "Node", "dynamic", "node", "sink"]
+__all__ = ["Kind", "Node", "dynamic", "node", "nodes_of", "sink"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -49,6 +59,7 @@ class Node(Generic[P, R]):
         self._known = [set[Any]() for _ in self.signature.names]
         """For each parameter, the plain types and the nodes that are known to fit it."""
         _warn_of_streaming(fn, options, self.name)
+        _made.setdefault(self.reference, weakref.WeakSet()).add(self)
         self._code: code.CodeFingerprint | None = None
         self._digest: tuple[object, Digest] | None = None
 
@@ -289,6 +300,21 @@ class Node(Generic[P, R]):
         )
         kind = "node" if self.kind == "plain" else self.kind
         return f"<{kind} {self.name}({parameters}) -> {type_name(self.signature.returns)}>"
+
+
+_made: dict[str, weakref.WeakSet[Node[..., Any]]] = {}
+
+
+def nodes_of(reference: str) -> list[Node[..., Any]]:
+    """Return the nodes of this process that are called `module:qualname`; the one that can be imported by it, if none is.
+
+    There may be several: a cell that was run again, the same function with other options.
+    """
+    found: list[Any] = list(_made.get(reference, ()))
+    if not found:
+        with contextlib.suppress(NotFoundError):
+            found = [find_by_name(reference)]
+    return [node for node in found if isinstance(node, Node)]
 
 
 def _warn_of_streaming(fn: Callable[..., Any], options: Options, name: str) -> None:

@@ -17,7 +17,7 @@ from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.collector import collector_at_rest, graph_at_rest
 from lineage.content.tree import Branch, Hole, Tree, fill, holes, leaves
 from lineage.datasets import Dataset, record_of
-from lineage.defaults import default_store, default_user
+from lineage.defaults import default_namespace, default_store, default_user
 from lineage.digest import Digest
 from lineage.engine import Engine, Replan
 from lineage.errors import (
@@ -33,14 +33,15 @@ from lineage.executors.base import Executor
 from lineage.executors.serial import Serial
 from lineage.fingerprints import Fingerprints
 from lineage.git import GitState
-from lineage.graph import Call, Pinned, result_hint, shown
+from lineage.graph import Call, result_hint, shown
 from lineage.identity import freezer, identify
 from lineage.limits import default_fanout, fanout
+from lineage.names import Namespace, Pins, chosen, find_latest, find_tagged, full_name
 from lineage.node import Node
 from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, calls_behind
 from lineage.plans import Plan, planned
 from lineage.progress import Progress
-from lineage.records import Record
+from lineage.records import Tag
 from lineage.reliance import Reliance
 from lineage.remembered import collection_key, note_collection, recalled
 from lineage.running import inside
@@ -64,7 +65,8 @@ class Session:
     """A store and executors, bound together. As a context manager it is the default inside the `with` block.
 
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
-    names to executors, `"default"` among them; `verify` says when stored bytes are checked (`always`, `first`,
+    names to executors, `"default"` among them; `user`, `branch` and `project` say whose names and runs are one's own, and
+    `namespace` whose are read in place of them (default: `LINEAGE_NAMESPACE`; see `lineage.names`); `verify` says when stored bytes are checked (`always`, `first`,
     `never`); a store that is not `trusted` reads no pickles; with `read_only` what the store has is served, work is
     refused, and nothing in its folder changes; `downloads` is how many bytes of copies of remote inputs may lie beside
     the store; `max_fanout` (100,000) is how many calls one `map` may make, inside the block and in this session's runs;
@@ -84,6 +86,7 @@ class Session:
         project: str | None = None,
         branch: str | None = None,
         user: str | None = None,
+        namespace: str | None = None,
         verify: Verify = "first",
         trusted: bool = True,
         read_only: bool = False,
@@ -97,6 +100,9 @@ class Session:
         self.project = project
         self.branch = branch
         self.user = user or default_user()
+        self.own = Namespace.of(self.user, branch=branch, project=project)
+        reads = namespace or default_namespace()
+        self.reads = self.own if reads is None else Namespace.parse(reads, project=project)
         self.progress = progress
         self.max_fanout = max_fanout
         self.on_event = on_event
@@ -206,7 +212,12 @@ class Session:
 
     # -- running
 
-    def _composed(self, tree: Tree, refresh: Iterable[Any], *, persist: bool = False) -> Graph:
+    def _pins(self) -> Pins:
+        return Pins(self.store.index, self.reads, self.root)
+
+    def _composed(
+        self, tree: Tree, refresh: Iterable[Any], *, pins: Pins | None = None, persist: bool = False
+    ) -> Graph:
         """Return the graph of `tree`, every vertex with its key, nothing looked up."""
         again: frozenset[Any] = frozenset(_nodes(refresh))
         graph = Graph(
@@ -215,7 +226,7 @@ class Session:
             refresh=again,
             is_current=Reliance(node.declared.reference for node in again),
             unspill=self.store.unspill,
-            resolve=self._resolved,
+            resolve=(pins or self._pins()).resolve,
         )
         with collector_at_rest():
             graph.add(holes(tree))
@@ -244,16 +255,17 @@ class Session:
         """
         state["asked"] += 1
         refresh = list(refresh)
+        pins = self._pins()  # for all attempts: a name leads to one dataset in a run
         for _ in range(_REPAIRS):
-            graph = self._composed(tree, refresh, persist=True)
+            graph = self._composed(tree, refresh, pins=pins, persist=True)
             key = collection_key(graph, tree) if remember else None
             if key is not None and not refresh and self.on_event is None:
                 for known in recalled(self.store, key, graph):
-                    self._note_run(tree)
+                    self._note_run(tree, pins)
                     return known  # type: ignore[no-any-return]
             try:
                 self._look_up(graph, tree)
-                answer = read(self._carry_out(graph, tree, executor))
+                answer = read(self._carry_out(graph, tree, executor, pins))
                 if key is not None:
                     note_collection(self.store, key, graph, tree)
                 return answer
@@ -261,15 +273,15 @@ class Session:
                 refresh = []
         raise NodeError("results keep differing from one execution to the next; look for randomness without a seed")
 
-    def _note_run(self, tree: Tree) -> None:
+    def _note_run(self, tree: Tree, pins: Pins) -> None:
         """Record a run in which there was nothing to do."""
         index = self.store.index
         if index.writable:
             facts = {"project": self.project, "branch": self.branch, "process": os.getpid()}
             run = index.begin_run(_run_name(tree), self.user, os.uname().nodename, _shown_roots(tree), facts)
-            index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, facts)
+            index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, {**facts, **pins.facts()})
 
-    def _carry_out(self, graph: Graph, tree: Tree, executor: Any) -> Engine:
+    def _carry_out(self, graph: Graph, tree: Tree, executor: Any, pins: Pins) -> Engine:
         index = self.store.index
         counts: dict[str, int] = {}
         work = any(step.state == NEEDED and step.is_call for step in graph.order)
@@ -300,7 +312,7 @@ class Session:
         finally:
             self._engines.remove(engine)
             if index.writable:
-                facts |= {**(git.facts() if git else {}), **answers(graph, tree)}
+                facts |= {**(git.facts() if git else {}), **answers(graph, tree), **pins.facts()}
                 index.end_run(run, status, counts, facts)
                 self.store.flush()
         self._raise_failures(engine, tree)
@@ -434,37 +446,44 @@ class Session:
 
     # -- names
 
-    def tag(self, dataset: Dataset[Any], name: str) -> None:
-        """Let `name` point to `dataset` from now on. What it pointed to stays in the history."""
-        self.store.index.tag(name, record_of(dataset), None)
+    def tag(self, dataset: Any, name: str) -> None:
+        """Let `name` lead to `dataset` (a handle, or a call that is materialised) from now on. See `lineage.tag`."""
+        space, own = full_name(name, self.own)
+        if not self.own.admits(space):
+            raise CompositionError(
+                f"{name!r} is a name of {space.text}, and this session writes to {self.own.text}, or to branches of its "
+                "project. Tag it under a name of your own"
+            )
+        handle = dataset if isinstance(dataset, Dataset) else self.materialize(dataset)
+        if not isinstance(handle, Dataset):
+            raise CompositionError(f"one dataset is tagged at a time, not {len(handle)}")
+        self.store.index.tag(f"{space.text}/{own}", record_of(handle), None, user=self.user)
         self.store.index.flush()
 
-    def dataset(self, wanted: str | Node[..., Any]) -> Dataset[Any]:
-        """Return the dataset behind a name, or the latest successful one of a node.
+    def tags(self, name: str | None = None) -> list[Tag]:
+        """Return every move of `name`, the latest first; without it, what each name of everybody's leads to."""
+        if name is None:
+            return self.store.index.tags()
+        found = find_tagged(self.store.index, name, self.reads).name
+        assert found is not None
+        return self.store.index.tags(found)
+
+    def dataset(self, wanted: str | Node[..., Any], *, namespace: str | None = None, back: int = 0) -> Dataset[Any]:
+        """Return the dataset behind a name, or the latest successful one of a node. See `lineage.dataset`.
 
         Raises:
             NotFoundError: there is none.
         """
-        record = self._find(wanted)
-        hint = wanted.signature.returns if isinstance(wanted, Node) else Any
-        return Dataset(self.store, load_tree(self.store.unspill(record.value)), hint, record.execution)
-
-    def _find(self, wanted: Any) -> Record:
+        index = self.store.index
         if isinstance(wanted, Node):
-            found = self.store.index.latest_of(wanted.reference)
-            if found is None:
-                raise NotFoundError(f"no dataset of node {wanted.name} in {self.root}; materialise one first")
-            return found
-        found = self.store.index.tagged(wanted)
-        if found is None:
-            raise NotFoundError(
-                f"no dataset is tagged {wanted!r} in {self.root}; tag one with lineage.tag(dataset, name)"
+            record, hint = (
+                find_latest(index, wanted, chosen(namespace, self.reads), self.root),
+                wanted.signature.returns,
             )
-        return found
-
-    def _resolved(self, pinned: Pinned) -> Record:
-        given = pinned._lineage_record
-        return given if isinstance(given, Record) else self._find(given)
+        else:
+            name = wanted if namespace is None else f"{namespace}/{wanted}"
+            record, hint = find_tagged(index, name, self.reads, back).record, Any
+        return Dataset(self.store, load_tree(self.store.unspill(record.value)), hint, record.execution)
 
     def forget(self, wanted: Any) -> None:
         """Forget the records of a call (or of a dataset's call): next time it is executed again.

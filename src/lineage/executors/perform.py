@@ -45,7 +45,7 @@ from lineage.storage.store import Store
 from lineage.structure import is_instance_branch
 from lineage.wiring import check_value, misfit_inside
 
-__all__ = ["compose", "perform"]
+__all__ = ["compose", "perform", "time_limit"]
 
 _HOST = os.uname().nodename
 _NO_SCRATCH = Path(os.devnull)
@@ -115,7 +115,7 @@ def _run(work: Work, values: list[Any], current: Current) -> Any:
     args, kwargs = node.signature.spread(values)
     token = inside.set(current)
     try:
-        with _time_limit(node.given.timeout, node.name):
+        with time_limit(node.given.timeout, node.name):
             if work.seeded:
                 with seeded(work.key):
                     return node.fn(*args, **kwargs)
@@ -146,7 +146,7 @@ class _NoLimit:
 _no_limit = _NoLimit()
 
 
-def _time_limit(seconds: float | None, name: str) -> Any:
+def time_limit(seconds: float | None, name: str) -> Any:
     if seconds is None:
         return _no_limit
     if threading.current_thread() is not threading.main_thread():

@@ -159,7 +159,11 @@ def _text(session: Session, text: str, every: bool) -> Point:
 
 
 def _tag(session: Session, name: str) -> Point:
-    return Point("tag", _some(_of_handle(session.dataset(name)), f"{name!r} points at no execution"))
+    try:
+        handle = session.dataset(name)
+    except CompositionError as error:
+        raise NotFoundError(str(error)) from error
+    return Point("tag", _some(_of_handle(handle), f"{name!r} points at no execution"))
 
 
 def _node(session: Session, column: str, name: str, shown_as: str, every: bool) -> Point:

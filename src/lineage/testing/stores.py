@@ -25,7 +25,7 @@ from attrs import define, field
 from lineage.codecs.base import Blob, Manifest
 from lineage.digest import Digest, digest_of
 from lineage.errors import CorruptObjectError, ObjectMissingError, StoreError
-from lineage.records import Execution, Record, SideData
+from lineage.records import Execution, Record, SideData, Verdict
 from lineage.storage.base import Index, ObjectStore, Recipe
 
 __all__ = ["IndexContract", "IndexModel", "ObjectStoreContract", "an_execution", "key"]
@@ -302,6 +302,42 @@ class IndexContract:
         index.tag("prod", second, 1)
         assert index.tagged("prod") == second
         assert index.tagged("none") is None
+
+    def test_verdicts_are_kept_the_latest_first(self, index: Index) -> None:
+        made = index.record(an_execution("a"), None, 1)
+        first = Verdict(made.execution, "differs", "", "[3]: 1 and 2", {"hash seed": 7}, "me")
+        second = Verdict(made.execution, "cannot be run", "it is an effect", None, {}, "you")
+        index.note_verdict(first)
+        index.note_verdict(second)
+        found = index.verdicts(made.execution)
+        assert [verdict._replace(at=0.0) for verdict in found] == [second, first]
+        assert found[0].at >= found[1].at > 0
+        assert index.verdicts(made.execution + 1) == []
+
+    def test_every_move_of_a_tag_is_kept(self, index: Index) -> None:
+        run = index.begin_run("one", "me", "here", "f(1)", {})
+        first, second = (index.record(an_execution(name), None, run) for name in "ab")
+        index.tag("prod", first, None, user="me")
+        index.tag("prod", second, None, user="you")
+        index.tag("other", first, None)
+        moves = index.tags("prod")
+        assert [(move.record, move.user) for move in moves] == [(second, "you"), (first, "me")]
+        assert moves[0].node == an_execution("b").node
+        assert moves[0].run == run == index.run_of(second.execution).id
+        assert moves[0].at >= moves[1].at
+        assert [(move.name, move.record) for move in index.tags()] == [("other", first), ("prod", second)]
+        assert index.tags("none") == []
+
+    def test_the_latest_of_a_node_may_be_asked_for_by_whose_run_made_it(self, index: Index) -> None:
+        facts: list[dict[str, Any]] = [{}, {"project": "p"}, {"branch": "main"}, {"project": "p", "branch": "main"}]
+        runs = [index.begin_run("one", "me", "here", "f(1)", fact) for fact in facts]
+        runs.append(index.begin_run("one", "you", "here", "f(1)", {}))
+        made = [index.record(an_execution(name), None, run) for name, run in zip("abcde", runs, strict=True)]
+        node = an_execution("a").reference or an_execution("a").node
+        whose = [("user", "me", None), ("user", "me", "p"), ("branch", "main", None), ("branch", "main", "p")]
+        assert [index.latest_of(node, one) for one in whose] == made[:4]
+        assert index.latest_of(node) == index.latest_of(node, ("user", "you", None)) == made[4]
+        assert index.latest_of(node, ("user", "nobody", None)) is None
 
     def test_runs_are_listed_newest_first(self, index: Index) -> None:
         one = index.begin_run("one", "me", "here", "f(1)", {"a": 1})
