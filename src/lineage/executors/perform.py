@@ -9,13 +9,9 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import signal
-import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +23,13 @@ from lineage.digest import Digest
 from lineage.errors import (
     CodecError,
     CorruptObjectError,
-    LineageError,
     MutationError,
     ObjectMissingError,
     ResultTypeError,
 )
 from lineage.executors.base import Failure, Outcome, Success, Work
 from lineage.executors.canonical import in_canonical_order
+from lineage.executors.timeouts import in_time
 from lineage.identity import freezer, identify
 from lineage.node import Node
 from lineage.reads import undeclared
@@ -113,43 +109,13 @@ def _run(work: Work, values: list[Any], current: Current) -> Any:
     args, kwargs = node.signature.spread(values)
     token = inside.set(current)
     try:
-        with _time_limit(node.given.timeout, node.name):
+        with in_time(work.timeout, node.name):
             if work.seeded:
                 with seeded(work.key):
                     return node.fn(*args, **kwargs)
             return node.fn(*args, **kwargs)
     finally:
         inside.reset(token)
-
-
-@contextmanager
-def _limit(seconds: float, name: str) -> Iterator[None]:
-    def interrupt(_: int, __: Any) -> None:
-        raise TimeoutError(f"{name} ran for more than {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-class _NoLimit:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
-
-
-_no_limit = _NoLimit()
-
-
-def _time_limit(seconds: float | None, name: str) -> Any:
-    if seconds is None:
-        return _no_limit
-    if threading.current_thread() is not threading.main_thread():
-        raise LineageError(f"{name} has a timeout, which in this process only the main thread can enforce")
-    return _limit(seconds, name)
 
 
 def _stored(work: Work, store: Store, value: Any, current: Current, watch: _Watch, log: list[str]) -> Success:

@@ -22,7 +22,8 @@ class Serial:
     """
 
     name = "serial"
-    capacity = 1 << 30
+    capacity = 256
+    workers = 1
 
     def __init__(self) -> None:
         self._of_thread = threading.local()  # several may share a session, each with a run of its own

@@ -1,0 +1,183 @@
+"""One request, carried out: begun in the index, run under fixed settings, ended and recorded however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+
+from lineage import capture
+from lineage.collector import graph_at_rest
+from lineage.content.tree import Tree, holes
+from lineage.engine import Engine
+from lineage.errors import ReadOnlyStoreError
+from lineage.executors.base import Executor
+from lineage.failures import with_others
+from lineage.git import GitState
+from lineage.graph import Call, shown
+from lineage.limits import fanout
+from lineage.options import RunOptions
+from lineage.planning import FAILED, HIT, NEEDED, Graph, Step
+from lineage.progress import Progress
+from lineage.settings import alone, fixed_settings
+
+if TYPE_CHECKING:
+    from lineage.node import Node
+    from lineage.session import Session
+
+__all__ = ["carried_out", "conditions", "note_run"]
+
+
+def note_run(session: Session, tree: Tree) -> None:
+    """Record a run in which there was nothing to do."""
+    index = session.store.index
+    if index.writable:
+        facts = _facts(session)
+        run = index.begin_run(_name(tree), session.user, os.uname().nodename, _shown_roots(tree), facts)
+        index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, facts)
+
+
+def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions) -> Engine:
+    """Have all that `tree` needs made, and return the engine that did it.
+
+    Raises:
+        NodeError: a call failed, and `tree` can't be had.
+        Replan: start over with a new graph.
+    """
+    index = session.store.index
+    options = _with_requests(session, options)
+    counts: dict[str, int] = {}
+    work = any(step.state == NEEDED and step.is_call for step in graph.order)
+    facts = _facts(session)
+    if work and not index.writable:
+        raise ReadOnlyStoreError(
+            f"the store in {session.root} is read-only, and {sum(s.state == NEEDED and s.is_call for s in graph.order)} "
+            "calls are not in it yet; open one that can be written"
+        )
+    run = 0
+    if index.writable:
+        run = index.begin_run(_name(tree), session.user, os.uname().nodename, _shown_roots(tree), facts)
+    status = "interrupted"
+    git = GitState() if work else None
+    try:
+        progress = Progress(session.progress, graph)
+        tell = _teller(session.on_event, counts, progress)
+        engine = Engine(session.store, graph, run, _executor_of(session, options), tell, options)
+        _tell_hits(session.on_event, graph, counts, tell)
+        roots = map(graph.step, holes(tree))
+        if work:
+            with conditions(session, graph, progress):
+                engine.carry_out(roots)
+        else:
+            engine.carry_out(roots)
+        status = "failed" if engine.failures else "ok"
+    finally:
+        if index.writable:
+            index.end_run(run, status, counts, {**facts, **(git.facts() if git else {})})
+            session.store.flush()
+    if options.on_failure != "continue":
+        _raise_failures(engine, tree)
+    return engine
+
+
+@contextlib.contextmanager
+def conditions(session: Session, graph: Graph, progress: Progress | None = None) -> Iterator[None]:
+    """Hold what nodes may rely on while they run: settings, captured output, the limit of a map."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(alone())
+        if progress is not None:
+            stack.enter_context(progress)
+        stack.enter_context(capture.capturing())
+        stack.enter_context(fixed_settings(_packages(graph), _cpus(graph)))
+        stack.enter_context(fanout(session.max_fanout))
+        if progress is not None:
+            stack.enter_context(graph_at_rest(len(graph.order)))
+        yield
+
+
+def _with_requests(session: Session, options: RunOptions) -> RunOptions:
+    """Return the options with an executor in them, and what the text that names it says of the needs of calls."""
+    executor = options.executor or os.environ.get("LINEAGE_EXECUTOR") or "default"
+    resources = options.resources or session.executors.resources(executor)
+    return evolve(options, executor=executor, resources=resources)
+
+
+def _facts(session: Session) -> dict[str, Any]:
+    return {"project": session.project, "branch": session.branch, "process": os.getpid()}
+
+
+def _tell_hits(on_event: Any, graph: Graph, counts: dict[str, int], tell: Callable[[str, Step], None]) -> None:
+    hits = [step for step in graph.order if step.state == HIT]
+    if on_event is None:
+        counts["hit"] = len(hits)
+        return
+    for step in hits:
+        tell("hit", step)
+
+
+def _teller(
+    on_event: Callable[[str, str, str], None] | None, counts: dict[str, int], progress: Progress
+) -> Callable[[str, Step], None]:
+    def count(verdict: str, step: Step) -> None:
+        if verdict != "running":
+            counts[verdict] = counts.get(verdict, 0) + 1
+
+    def tell(verdict: str, step: Step) -> None:
+        progress.tell(verdict, step)
+        if verdict == "running":
+            return
+        count(verdict, step)
+        if on_event is not None and step.is_call and verdict != "retried":
+            on_event(verdict, step.node.name, shown(step.hole))
+
+    return tell if progress.wanted or on_event is not None else count
+
+
+def _executor_of(session: Session, options: RunOptions) -> Callable[[Node[..., Any]], Executor]:
+    default = session.executors.find(options.executor)
+    attached: dict[Any, Executor] = {}
+
+    def executor_of(node: Node[..., Any]) -> Executor:
+        name = node.given.executor
+        found = attached.get(name)
+        if found is None:
+            found = attached[name] = default if name is None else session.executors.find(name)
+            if not any(found is other for key, other in attached.items() if key != name):
+                found.attach(session.store)  # once a run, since it forgets what waits
+        return found
+
+    return executor_of
+
+
+def _raise_failures(engine: Engine, tree: Tree) -> None:
+    failed = next((step for step in map(engine.graph.step, holes(tree)) if step.state == FAILED), None)
+    if not engine.failures or failed is None:
+        return
+    error = failed.error
+    assert error is not None
+    others = [step for step in engine.failures if step.error is not error]
+    listed = ((shown(step.hole), step.error) for step in others if step.error is not None)
+    raise with_others(error, listed, len(others), engine.run)
+
+
+def _packages(graph: Graph) -> frozenset[str]:
+    nodes = {id(step.node): step.node for step in graph.order if step.is_call}
+    return frozenset(name for node in nodes.values() for name in node.packages())
+
+
+def _cpus(graph: Graph) -> int:
+    """Return the most cores that a node of the graph asks for."""
+    asked = [step.node.given.resources.cpus for step in graph.order if step.is_call and step.node.given.resources]
+    return max(1, int(max(asked, default=1)))
+
+
+def _name(tree: Tree) -> str:
+    first = next(holes(tree), None)
+    return first._lineage_node.name if isinstance(first, Call) else "materialize"
+
+
+def _shown_roots(tree: Tree) -> str:
+    return ", ".join(shown(root) for root, _ in zip(holes(tree), range(3), strict=False))
