@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 import warnings
 from collections import deque
@@ -266,7 +267,7 @@ class Engine:
         self._launch(
             Work(
                 node, arguments, self.graph.code(node), key, self.run, self._is_seeded(node), step,
-                attempt, given.timeout, given.resources,
+                attempt, None if given.timeout == math.inf else given.timeout, given.resources,
             )
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ what can never be met is refused, with the numbers. A call that asks for nothing
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 from collections import deque
@@ -120,6 +121,7 @@ class Line(Generic[T]):
         self._items.clear()
 
 
+@functools.cache
 def of_this_machine() -> Resources:
     """Return what this process may use: cores and memory within the limits of its control group, and GPUs."""
     return Resources(cpus=float(_cores()), memory=_memory(), gpus=float(_gpus()))
