@@ -17,7 +17,7 @@ import lineage
 PACKAGE = Path(lineage.__file__).parent
 
 LAYERS = [
-    {"collector", "defaults", "digest", "errors"},
+    {"collector", "defaults", "digest", "errors", "interrupts"},
     {"content"},
     {"records", "outcomes", "options", "running"},
     {"reads"},

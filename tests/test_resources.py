@@ -53,7 +53,7 @@ def test_a_request_that_can_never_be_met_fails_before_anything_runs(session: ln.
     with pytest.raises(ExecutorError, match=r"big asks for 64 GiB of memory, and Threads\(4\) has 8 GiB of memory"):
         ln.compute([plain(1), huge(2)], executor=Threads(4, resources=EIGHT))
     assert log.names() == []
-    assert [run.status for run in session.store.index.runs(1)] == ["interrupted"]
+    assert [run.status for run in session.store.index.runs(1)] == ["failed"]
 
 
 def test_a_gpu_is_refused_where_there_is_none(session: ln.Session) -> None:

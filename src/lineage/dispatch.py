@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from lineage.errors import ExecutorError
 from lineage.executors.admission import Admission, Line
 from lineage.executors.base import Executor, Outcome, Work
+from lineage.interrupts import insistently
 from lineage.planning import Step, composes
 
 __all__ = ["Dispatch", "Refusal"]
@@ -207,11 +208,7 @@ class Dispatch:
 
     def cancel(self) -> None:
         """Give up all that is on its way, whatever interrupts it."""
-        try:
-            self._cancel()
-        except BaseException:
-            self._cancel()
-            raise
+        insistently(self._cancel)
 
     def _cancel(self) -> None:
         self._later.clear()

@@ -70,6 +70,7 @@ class Engine:
         executor_of: Callable[[Any], Executor],
         tell: Event,
         options: RunOptions,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.index = store.index
@@ -77,6 +78,7 @@ class Engine:
         self.run = run
         self.tell = tell
         self.options = options
+        self.check = check
         self.dispatch = Dispatch(executor_of, tell)
         self.recorder = Recorder(store, graph, run)
         self._ready: deque[Step] = deque()
@@ -134,7 +136,9 @@ class Engine:
                     self._launch(work)
                 for work, error in dispatch.hand_out():
                     self._take(Outcome(work, Failure(error, "", SideData(attempt=work.attempt))))
-                for outcome in dispatch.collect() if not self._ready else ():
+                outcomes = dispatch.collect() if not self._ready else []
+                self.check()  # before anything is recorded of a call that was interrupted and went on
+                for outcome in outcomes:
                     self._take(outcome)
         finally:
             dispatch.cancel()  # nothing, unless the run was stopped or interrupted

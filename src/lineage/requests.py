@@ -13,11 +13,12 @@ from lineage import capture
 from lineage.collector import graph_at_rest
 from lineage.content.tree import Tree, holes
 from lineage.engine import Engine
-from lineage.errors import ReadOnlyStoreError
+from lineage.errors import ExecutorError, ReadOnlyStoreError
 from lineage.executors.base import Executor
 from lineage.failures import with_others
 from lineage.git import GitState
 from lineage.graph import Call, shown
+from lineage.interrupts import Stops, insistently
 from lineage.limits import fanout
 from lineage.options import RunOptions
 from lineage.planning import FAILED, HIT, NEEDED, Graph, Step
@@ -57,30 +58,42 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions)
             f"the store in {session.root} is read-only, and {sum(s.state == NEEDED and s.is_call for s in graph.order)} "
             "calls are not in it yet; open one that can be written"
         )
-    run = 0
-    if index.writable:
-        run = index.begin_run(_name(tree), session.user, os.uname().nodename, _shown_roots(tree), facts)
-    status = "interrupted"
     git = GitState() if work else None
-    try:
-        progress = Progress(session.progress, graph)
-        tell = _teller(session.on_event, counts, progress)
-        engine = Engine(session.store, graph, run, _executor_of(session, options), tell, options)
-        _tell_hits(session.on_event, graph, counts, tell)
-        roots = map(graph.step, holes(tree))
-        if work:
-            with conditions(session, graph, progress):
-                engine.carry_out(roots)
-        else:
-            engine.carry_out(roots)
-        status = "failed" if engine.failures else "ok"
-    finally:
+    with Stops() if work else contextlib.nullcontext(_never) as stops:
+        run = 0
         if index.writable:
-            index.end_run(run, status, counts, {**facts, **(git.facts() if git else {})})
-            session.store.flush()
+            run = index.begin_run(_name(tree), session.user, os.uname().nodename, _shown_roots(tree), facts)
+        status = "interrupted"
+        try:
+            progress = Progress(session.progress, graph)
+            tell = _teller(session.on_event, counts, progress)
+            engine = Engine(session.store, graph, run, _executor_of(session, options), tell, options, stops.check)
+            _tell_hits(session.on_event, graph, counts, tell)
+            roots = map(graph.step, holes(tree))
+            if work:
+                with conditions(session, graph, progress):
+                    engine.carry_out(roots)
+            else:
+                engine.carry_out(roots)
+            status = "failed" if engine.failures else "ok"
+        except ExecutorError:
+            status = "failed"
+            raise
+        finally:
+            insistently(lambda: _end(session, run, status, counts, {**facts, **(git.facts() if git else {})}))
     if options.on_failure != "continue":
         _raise_failures(engine, tree)
     return engine
+
+
+_never = Stops()
+"""For requests in which there is nothing to stop."""
+
+
+def _end(session: Session, run: int, status: str, counts: dict[str, int], facts: dict[str, Any]) -> None:
+    if session.store.index.writable:
+        session.store.index.end_run(run, status, counts, facts)
+        session.store.flush()
 
 
 @contextlib.contextmanager
