@@ -27,7 +27,7 @@ LAYERS = [
     {"codecs", "files"},
     {"fingerprints"},
     {"identity"},
-    {"graph", "schema", "signatures", "wiring", "structure", "approx", "progress", "git", "streaming"},
+    {"graph", "schema", "signatures", "wiring", "structure", "approx", "git", "streaming"},
     {"node"},
     {"fold", "spread"},
     {"combinators", "mapping", "reduction", "reliance", "pieces"},
@@ -38,11 +38,12 @@ LAYERS = [
     {"reasons", "arguments", "remembered"},
     {"plans"},
     {"executors"},
+    {"progress"},
     {"expansion", "failures", "dispatch", "recording"},
     {"engine"},
     {"requests"},
     {"session"},
-    {"api", "cli"},
+    {"api", "cli", "logs"},
     {"testing"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -19,6 +19,8 @@ from lineage.datasets import Dataset
 from lineage.errors import LineageError
 from lineage.executors.serial import Serial
 from lineage.files import Directory, File, files
+from lineage.incomplete import Incomplete
+from lineage.logs import logs
 from lineage.mapping import flatten, map, starmap, zip
 from lineage.node import Node, dynamic, node, sink
 from lineage.options import Approx, Resources, Retry
@@ -37,6 +39,7 @@ __all__ = [
     "Directory",
     "Failed",
     "File",
+    "Incomplete",
     "LineageError",
     "Node",
     "Ok",
@@ -56,6 +59,7 @@ __all__ = [
     "files",
     "flatten",
     "forget",
+    "logs",
     "main",
     "map",
     "materialize",

@@ -68,7 +68,8 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions)
             progress = Progress(session.progress, graph)
             tell = _teller(session.on_event, counts, progress)
             engine = Engine(session.store, graph, run, _executor_of(session, options), tell, options, stops.check)
-            _tell_hits(session.on_event, graph, counts, tell)
+            progress.running = engine.dispatch.running
+            _tell_hits(session.on_event, progress.wanted, graph, counts, tell)
             roots = map(graph.step, holes(tree))
             if work:
                 with conditions(session, graph, progress):
@@ -122,9 +123,11 @@ def _facts(session: Session) -> dict[str, Any]:
     return {"project": session.project, "branch": session.branch, "process": os.getpid()}
 
 
-def _tell_hits(on_event: Any, graph: Graph, counts: dict[str, int], tell: Callable[[str, Step], None]) -> None:
+def _tell_hits(
+    on_event: Any, shows: bool, graph: Graph, counts: dict[str, int], tell: Callable[[str, Step], None]
+) -> None:
     hits = [step for step in graph.order if step.state == HIT]
-    if on_event is None:
+    if on_event is None and not shows:
         counts["hit"] = len(hits)
         return
     for step in hits:
@@ -139,7 +142,8 @@ def _teller(
             counts[verdict] = counts.get(verdict, 0) + 1
 
     def tell(verdict: str, step: Step) -> None:
-        progress.tell(verdict, step)
+        if progress.wanted:
+            progress.tell(verdict, step)
         if verdict == "running":
             return
         count(verdict, step)
