@@ -85,7 +85,9 @@ def test_calls_that_are_composed_at_run_time_are_counted(tmp_path: Path, capfd: 
     with ln.Session(tmp_path, progress="lines"):
         ln.compute(ln.map(slowly, numbers(7)))
     lines = capfd.readouterr().err.splitlines()
-    assert any(" of 9 calls: " in text and " left" in text for text in lines)  # the numbers, the map and its seven calls
+    assert any(
+        " of 9 calls: " in text and " left" in text for text in lines
+    )  # the numbers, the map and its seven calls
     assert lines[-1].startswith("lineage: 9 of 9 calls: 9 done; ")
 
 

@@ -72,7 +72,7 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions)
             _tell_hits(session.on_event, progress.wanted, graph, counts, tell)
             roots = map(graph.step, holes(tree))
             if work:
-                with conditions(session, graph, progress):
+                with conditions(session, graph, options, progress):
                     engine.carry_out(roots)
             else:
                 engine.carry_out(roots)
@@ -98,14 +98,14 @@ def _end(session: Session, run: int, status: str, counts: dict[str, int], facts:
 
 
 @contextlib.contextmanager
-def conditions(session: Session, graph: Graph, progress: Progress | None = None) -> Iterator[None]:
+def conditions(session: Session, graph: Graph, options: RunOptions, progress: Progress | None = None) -> Iterator[None]:
     """Hold what nodes may rely on while they run: settings, captured output, the limit of a map."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(alone())
         if progress is not None:
             stack.enter_context(progress)
         stack.enter_context(capture.capturing())
-        stack.enter_context(fixed_settings(_packages(graph), _cpus(graph)))
+        stack.enter_context(fixed_settings(_packages(graph), _cpus(graph, options)))
         stack.enter_context(fanout(session.max_fanout))
         if progress is not None:
             stack.enter_context(graph_at_rest(len(graph.order)))
@@ -185,10 +185,11 @@ def _packages(graph: Graph) -> frozenset[str]:
     return frozenset(name for node in nodes.values() for name in node.packages())
 
 
-def _cpus(graph: Graph) -> int:
+def _cpus(graph: Graph, options: RunOptions) -> int:
     """Return the most cores that a node of the graph asks for."""
-    asked = [step.node.given.resources.cpus for step in graph.order if step.is_call and step.node.given.resources]
-    return max(1, int(max(asked, default=1)))
+    nodes = {id(step.node): step.node for step in graph.order if step.is_call}
+    asked = [options.filling(node.given).resources for node in nodes.values()]
+    return max(1, int(max((resources.cpus for resources in asked if resources is not None), default=1)))
 
 
 def _name(tree: Tree) -> str:

@@ -288,7 +288,7 @@ class Session:
                 "open one that can be written"
             )
         if broken:
-            with conditions(self, engine.graph):
+            with conditions(self, engine.graph, engine.options):
                 engine.repair(broken)
             self.store.index.flush()
             for step in broken:
