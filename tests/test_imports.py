@@ -39,7 +39,7 @@ LAYERS = [
     {"plans"},
     {"executors"},
     {"progress"},
-    {"expansion", "failures", "dispatch", "recording"},
+    {"expansion", "failures", "dispatch", "recording", "repairs"},
     {"engine"},
     {"requests"},
     {"session"},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -11,24 +10,21 @@ from typing import Any
 
 from lineage.codecs.freeze import failed_leaf
 from lineage.codecs.text import dump_tree, load_tree
-from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.content.tree import SCALARS, Leaf, Tree, digest_tree, fill, holes, leaves
 from lineage.digest import Digest
 from lineage.dispatch import Dispatch
 from lineage.errors import (
-    CorruptObjectError,
     ExecutorError,
     InputChangedError,
     LineageError,
     MutationError,
-    ObjectMissingError,
 )
-from lineage.executors.base import Cause, Executor, Failure, Outcome, Success, Work
+from lineage.executors.base import Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
-from lineage.expansion import NEVER, Expansion, catches, is_list_of_calls, relies_below
+from lineage.expansion import NEVER, Expansion, catches, is_list_of_calls, relies_below, spread_out
 from lineage.failures import Tries, as_failed, cause_of, explained, pause_before_retry
-from lineage.graph import Attempt, Call, Item, View, shown
-from lineage.identity import freezer, identify
+from lineage.graph import Attempt, Call, shown
+from lineage.identity import freezer
 from lineage.options import Approx, Options, RunOptions
 from lineage.places import place_key
 from lineage.planning import (
@@ -46,13 +42,16 @@ from lineage.planning import (
 )
 from lineage.recording import Recorder
 from lineage.records import Record, SideData
-from lineage.spread import composed
+from lineage.repairs import Repairs
 from lineage.storage.store import Store
 
 __all__ = ["Engine", "Event", "Replan"]
 
 Event = Callable[[str, Step], None]
 """Told what happens: `running`, `retried`, or a verdict (`hit`, `cutoff`, `executed`, `failed`, `blocked`), and the step."""
+
+
+_RESOLVED = (HIT, DONE)
 
 
 class Replan(Exception):
@@ -84,6 +83,7 @@ class Engine:
         self._ready: deque[Step] = deque()
         self._flying: dict[Digest, list[Step]] = {}
         self._listed: set[int] = set()
+        self.repairs = Repairs(store, graph, self._listed)
         self._of_node: dict[int, Options] = {}
         self._seeded: dict[int, bool] = {}
         self._tries: dict[int, Tries] = {}
@@ -108,7 +108,7 @@ class Engine:
     def repair(self, steps: Iterable[Step]) -> None:
         """Execute calls again whose stored results turned out to be damaged, gone or unreadable."""
         for step in steps:
-            self._reopen(step)
+            self.repairs.reopen(step)
         self._enlist()
         self._loop()
 
@@ -146,28 +146,36 @@ class Engine:
     def _decide_ready(self) -> None:
         while True:
             self._advance()
-            calls = self.dispatch.undecided()
+            parked = self.dispatch.undecided()
+            calls = [step for step in parked if step.state == NEEDED and not self._awaits_again(step, step.inputs)]
             if calls:
                 self._decide(calls)
-            elif not self._ready:
+            elif not parked and not self._ready:
                 return
+
+    def _awaits_again(self, step: Step, inputs: Iterable[Step]) -> bool:
+        """Let a step wait anew for those of its inputs that are being made again since it became ready; say whether there are any."""
+        for made_from in inputs:
+            if made_from.state not in _RESOLVED:
+                self._await(step, inputs)
+                return True
+        return False
 
     def _launch(self, work: Work) -> None:
         """Have an attempt made: by an executor, or here if it composes."""
         step: Step = work.ticket
         if step.state != NEEDED:  # what it was made for has failed meanwhile
             return
-        kind = work.node.kind
-        if kind == "dynamic":
-            self._expand(step, work, compose(work, self.store))
-        elif kind == "spread":
-            assert isinstance(step.hole, Call)
-            self._expand(step, work, self._spread(step.hole))
-        else:
-            try:
-                self.dispatch.put(work)
-            except ExecutorError as error:
-                self._flown(work.key, step, error)
+        if composes(step):
+            made = (
+                compose(work, self.store) if work.node.kind == "dynamic" else spread_out(work, self.graph, self.store)
+            )
+            self._expand(step, work, made)
+            return
+        try:
+            self.dispatch.put(work)
+        except ExecutorError as error:
+            self._flown(work.key, step, error)
 
     def _enlist(self) -> None:
         """Let every step that became needed wait for those of its inputs that are not resolved."""
@@ -244,7 +252,7 @@ class Engine:
                 self.recorder.forget(step)
             elif key in self._flying:
                 self._flying[key].append(step)  # the same call is on its way already
-            else:
+            elif not self._awaits_again(step, step.inputs):  # one of this batch may have found an input damaged
                 self._flying[key] = [step]
                 step.stale = record is not None  # what is recorded no longer holds, and gives way to what comes
                 self._start(step, key)
@@ -303,17 +311,6 @@ class Engine:
 
     # -- dynamic nodes
 
-    def _spread(self, call: Call) -> tuple[Tree, SideData] | Failure:
-        """Let a built-in node compose, now that what it is given is known: items stay lazy, no data are read."""
-        side = SideData(executor="driver")
-        planned = self.graph.code(call._lineage_node)
-        try:
-            return composed(call, planned, lambda hole: self.graph.tree(self.graph.step(hole)), self.store.read), side
-        except Exception as error:
-            damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
-            cause: Cause = "inputs" if damaged else "user"
-            return Failure(error, "".join(traceback.format_exception(error)), side, cause)
-
     def _expand(self, step: Step, work: Work, composed: tuple[Tree, SideData] | Failure) -> None:
         if isinstance(composed, Failure):
             self._take(Outcome(work, composed))
@@ -345,17 +342,19 @@ class Engine:
         broken = [
             origin
             for origin in dict.fromkeys(calls_behind(below))
-            if origin.state in (HIT, DONE) and not origin.repaired and not self.is_whole(origin)
+            if origin.state in (HIT, DONE) and not origin.repaired and not self.repairs.is_whole(origin)
         ]
         for origin in broken:
-            self._reopen(origin)
+            self.repairs.reopen(origin)
         for made_from in below if broken else ():
-            self._reopen_path(made_from)
+            self.repairs.reopen_path(made_from)
 
     def _close_expansion(self, step: Step) -> None:
         tree, side, work = step.expansion
-        step.expansion = None
         below = [self.graph.step(hole) for hole in holes(tree)]
+        if self._awaits_again(step, below):
+            return
+        step.expansion = None
         try:
             full = fill(tree, lambda hole: self.graph.tree(self.graph.step(hole)))
             text = dump_tree(full)
@@ -534,51 +533,19 @@ class Engine:
     def _retry_inputs(self, step: Step, work: Work) -> bool:
         """Execute again the calls that made the damaged inputs of `step`; say whether there is hope."""
         origins = calls_behind(step.inputs)
-        broken = [origin for origin in origins if not origin.repaired and not self.is_whole(origin)]
+        broken = [origin for origin in origins if not origin.repaired and not self.repairs.is_whole(origin)]
         is_awaited = any(origin.repaired and origin.state == NEEDED for origin in origins)
         if not broken and not is_awaited:  # another consumer of them may have asked for the repair already
-            return False
+            tries = self._tries.setdefault(id(step), Tries())
+            if tries.inputs or not any(origin.repaired for origin in origins):
+                return False
+            tries.inputs += 1  # it set out before the repair, and failed after it
         waiting = self._flying.pop(work.key, [step])
         for origin in broken:
-            self._reopen(origin)
+            self.repairs.reopen(origin)
         for again in waiting:
-            self._listed.discard(id(again))
-            self.graph.need(again)
+            self.repairs.need(again)
             for made_from in again.inputs:
-                self._reopen_path(made_from)
+                self.repairs.reopen_path(made_from)
         self._enlist()
         return True
-
-    def is_whole(self, step: Step) -> bool:
-        """Say whether a step's result can be read, by reading it."""
-        try:
-            Thawer(self.store.read, identify).thaw(self.graph.tree(step))
-        except ClassChangedError:
-            step.outdated = True
-            return False
-        except (LineageError, LookupError, OSError):
-            return False
-        return True
-
-    def _reopen(self, step: Step) -> None:
-        if not step.is_call:
-            self._reopen_path(step)
-            return
-        for leaf in leaves(self.graph.tree(step)) if step.state in (HIT, DONE) else ():
-            if not leaf.is_inline:
-                self.index.drop_manifest(leaf.content)
-        step.tree, step.repaired = None, True
-        self._listed.discard(id(step))
-        self.graph.need(step)
-        self.graph.demand(step.inputs)
-        self.graph.settle()
-
-    def _reopen_path(self, step: Step) -> None:
-        stack = [step]
-        while stack:
-            found = stack.pop()
-            if isinstance(found.hole, (Item, View, Attempt)) and found.state in (HIT, DONE):
-                found.tree, found.digest = None, None
-                self._listed.discard(id(found))
-                self.graph.need(found)
-                stack.extend(found.inputs)

@@ -424,6 +424,8 @@ class Graph:
 
     def tree(self, step: Step) -> Tree:
         """Return the tree of a step that is a hit or done."""
+        if step.state != HIT and step.state != DONE:
+            raise AssertionError(f"{step!r} was read before it was resolved")  # or what takes it would be given None
         if step.state == HIT and step.tree is None and step.record is not None:
             step.tree = load_tree(self.unspill(step.record.value))
         return step.tree

@@ -280,7 +280,9 @@ class Session:
     def _mend(self, engine: Engine, origins: list[Step], *, read: bool) -> None:
         """Execute again the calls whose results are damaged or gone."""
         broken = [
-            step for step in origins if not (engine.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
+            step
+            for step in origins
+            if not (engine.repairs.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
         ]
         if broken and not self.store.index.writable:
             raise ReadOnlyStoreError(
