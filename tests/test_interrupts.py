@@ -179,3 +179,23 @@ def test_what_must_be_done_at_the_end_is_done_again_if_it_is_interrupted() -> No
     with pytest.raises(KeyboardInterrupt):
         insistently(end)
     assert done == [1, 1]
+
+
+def test_a_run_that_is_interrupted_while_it_is_recorded_is_recorded(
+    session: ln.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = session.store.index
+    original, calls = index.end_run, []
+
+    def end_run(*args: Any) -> None:
+        calls.append(args)
+        if len(calls) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        original(*args)
+
+    monkeypatch.setattr(index, "end_run", end_run)
+    with pytest.raises(KeyboardInterrupt):
+        ln.compute(pipeline.after(1))
+    assert [run.status for run in index.runs(1)] == ["ok"]
+    assert recorded(session.root) == 1

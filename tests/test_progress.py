@@ -10,6 +10,7 @@ import pytest
 import lineage as ln
 from lineage import progress
 from lineage.errors import CompositionError, LineageError, NodeError, NotFoundError
+from lineage.logs import _of_one_run
 from lineage.progress import line
 
 
@@ -144,3 +145,11 @@ def test_what_has_no_log_is_a_clear_error(session: ln.Session) -> None:
         ln.logs(99)
     with pytest.raises(CompositionError, match="logs takes a call"):
         ln.logs(3.5)
+
+
+def test_attempts_of_another_run_at_the_same_time_are_not_mixed_in(session: ln.Session) -> None:
+    rows = [
+        {"id": i, "run": run, "attempt": attempt} for i, (run, attempt) in enumerate([(1, 1), (2, 1), (1, 2), (2, 2)])
+    ]
+    assert [row["id"] for row in _of_one_run(rows)] == [1, 3]
+    assert [row["id"] for row in _of_one_run(rows[:3])] == [0, 2]

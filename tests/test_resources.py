@@ -40,6 +40,7 @@ def test_calls_that_do_not_fit_together_do_not_run_together(session: ln.Session)
     threads = Threads(4, resources=EIGHT)
     assert ln.compute([big(x) for x in range(6)], executor=threads) == list(range(6))
     assert threads.most == 2
+    assert threads.together.count(("big", "big")) >= 3  # what was given back was taken again
 
 
 def test_what_a_run_asks_for_holds_for_nodes_that_ask_for_nothing(session: ln.Session) -> None:
@@ -117,6 +118,7 @@ def test_what_is_given_back_can_be_taken_again() -> None:
         budget.take(asked)
         assert not budget.fits(ln.Resources(memory=1))
         budget.release(asked)
+    assert budget.fits(ln.Resources(cpus=64))
 
 
 def test_the_machine_has_something() -> None:

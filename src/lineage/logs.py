@@ -86,7 +86,6 @@ def _of_one_run(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the last of `rows` and the attempts before it."""
     found = [rows[-1]]
     for row in reversed(rows[:-1]):
-        if row["attempt"] != found[0]["attempt"] - 1 or row["run"] != found[0]["run"]:
-            break
-        found.insert(0, row)
+        if row["run"] == found[0]["run"] and row["attempt"] == found[0]["attempt"] - 1:
+            found.insert(0, row)
     return found
