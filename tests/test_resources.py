@@ -141,8 +141,12 @@ def test_serial_refuses_a_timeout_that_its_thread_can_not_enforce(session: ln.Se
     limited = plain.options(timeout=5)
     found: list[Any] = []
 
+    @ln.dynamic
+    def below(x: int) -> int:
+        return plain(x)
+
     def ask() -> None:
-        for call in (limited(1), limited.options(timeout=math.inf)(2)):
+        for call in (limited(1), limited.options(timeout=math.inf)(2), below.options(timeout=5)(3)):
             try:
                 found.append(session.compute(call))
             except NodeError as error:
@@ -151,8 +155,9 @@ def test_serial_refuses_a_timeout_that_its_thread_can_not_enforce(session: ln.Se
     thread = threading.Thread(target=ask)
     thread.start()
     thread.join()
-    assert "Serial can hold it to that in the main thread only" in str(found[0])
+    assert "plain has a timeout, and in this process only the main thread can hold it" in str(found[0])
     assert found[1] == 2
+    assert "below has a timeout" in str(found[2])
 
 
 def test_a_timeout_that_the_code_takes_for_something_else_holds(session: ln.Session) -> None:

@@ -25,7 +25,7 @@ from lineage.expansion import NEVER, Expansion, catches, is_list_of_calls, relie
 from lineage.failures import Tries, as_failed, cause_of, explained, pause_before_retry
 from lineage.graph import Attempt, Call, shown
 from lineage.identity import freezer
-from lineage.options import Approx, Options, RunOptions
+from lineage.options import Approx, OnFailure, Options
 from lineage.places import place_key
 from lineage.planning import (
     DONE,
@@ -68,7 +68,8 @@ class Engine:
         run: int,
         executor_of: Callable[[Any], Executor],
         tell: Event,
-        options: RunOptions,
+        on_failure: OnFailure,
+        options_of: Callable[[Any], Options],
         check: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
@@ -76,7 +77,8 @@ class Engine:
         self.graph = graph
         self.run = run
         self.tell = tell
-        self.options = options
+        self.on_failure = on_failure
+        self.options_of = options_of
         self.check = check
         self.dispatch = Dispatch(executor_of, tell)
         self.recorder = Recorder(store, graph, run)
@@ -84,7 +86,6 @@ class Engine:
         self._flying: dict[Digest, list[Step]] = {}
         self._listed: set[int] = set()
         self.repairs = Repairs(store, graph, self._listed)
-        self._of_node: dict[int, Options] = {}
         self._seeded: dict[int, bool] = {}
         self._tries: dict[int, Tries] = {}
         self._roots: set[int] = set()
@@ -100,7 +101,7 @@ class Engine:
             ExecutorError: a call asks for what its executor can never give. Nothing has run.
         """
         self._check_requests()
-        if self.options.on_failure == "stop":
+        if self.on_failure == "stop":
             self._roots = {id(step) for step in roots}
         self._enlist()
         self._loop()
@@ -116,14 +117,7 @@ class Engine:
         nodes = {id(step.node): step.node for step in self.graph.order if step.state == NEEDED and step.is_call}
         for node in nodes.values():
             if node.kind not in ("dynamic", "spread"):
-                self.dispatch.check(node, self._options_of(node).resources)
-
-    def _options_of(self, node: Any) -> Options:
-        """Return the options of a node that hold in this run."""
-        found = self._of_node.get(id(node))
-        if found is None:
-            found = self._of_node[id(node)] = self.options.filling(node.given)
-        return found
+                self.dispatch.check(node, self.options_of(node).resources)
 
     # -- the loop
 
@@ -273,7 +267,7 @@ class Engine:
         except Exception as error:
             self._flown(key, step, error)
             return
-        node, given = step.node, self._options_of(step.node)
+        node, given = step.node, self.options_of(step.node)
         tries = self._tries.get(id(step))
         attempt = tries.total + 1 if tries is not None else 1
         self._launch(
@@ -412,7 +406,7 @@ class Engine:
         tries.count(cause_of(failure))
         pause = None
         if work.node.kind != "spread":
-            retry, is_effect = self._options_of(work.node).retries, work.node.kind == "sink"
+            retry, is_effect = self.options_of(work.node).retries, work.node.kind == "sink"
             pause = pause_before_retry(retry, tries, failure, is_effect=is_effect)
         if pause is None:
             self._flown(work.key, step, explained(step.hole, work, failure, tries))

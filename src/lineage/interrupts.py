@@ -23,7 +23,7 @@ class Stops:
 
     def __init__(self) -> None:
         self._asked: BaseException | None = None
-        self._before: dict[int, Any] = {}
+        self._before: dict[int, tuple[Any, Any]] = {}
 
     def __enter__(self) -> Stops:
         if threading.current_thread() is threading.main_thread():
@@ -32,9 +32,10 @@ class Stops:
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-        if error is None:
+        for number, (usual, ours) in self._before.items():
+            if signal.getsignal(number) == ours:
+                signal.signal(number, usual)
+        if not isinstance(error, (KeyboardInterrupt, SystemExit)):
             self.check()
 
     def check(self) -> None:
@@ -44,7 +45,7 @@ class Stops:
 
     def _answer(self, number: int, usual: Any, handler: Callable[[int, FrameType | None], None]) -> None:
         if signal.getsignal(number) == usual:
-            self._before[number] = usual
+            self._before[number] = (usual, handler)
             signal.signal(number, handler)
 
     def _interrupt(self, _: int, __: FrameType | None) -> None:

@@ -7,20 +7,18 @@ import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
-
 from lineage import capture
 from lineage.collector import graph_at_rest
 from lineage.content.tree import Tree, holes
-from lineage.engine import Engine
-from lineage.errors import ExecutorError, ReadOnlyStoreError
+from lineage.engine import Engine, Replan
+from lineage.errors import ReadOnlyStoreError
 from lineage.executors.base import Executor
 from lineage.failures import with_others
 from lineage.git import GitState
 from lineage.graph import Call, shown
 from lineage.interrupts import Stops, insistently
 from lineage.limits import fanout
-from lineage.options import RunOptions
+from lineage.options import Options, RunOptions
 from lineage.planning import FAILED, HIT, NEEDED, Graph, Step
 from lineage.progress import Progress
 from lineage.settings import alone, fixed_settings
@@ -49,7 +47,7 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions)
         Replan: start over with a new graph.
     """
     index = session.store.index
-    options = _with_requests(session, options)
+    options_of = _options_of(session, options)
     counts: dict[str, int] = {}
     work = any(step.state == NEEDED and step.is_call for step in graph.order)
     facts = _facts(session)
@@ -67,17 +65,22 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions)
         try:
             progress = Progress(session.progress, graph)
             tell = _teller(session.on_event, counts, progress)
-            engine = Engine(session.store, graph, run, _executor_of(session, options), tell, options, stops.check)
+            engine = Engine(
+                session.store, graph, run, _executor_of(session, options), tell,
+                options.on_failure or "finish", options_of, stops.check,
+            )  # fmt: skip
             progress.running = engine.dispatch.running
             _tell_hits(session.on_event, progress.wanted, graph, counts, tell)
             roots = map(graph.step, holes(tree))
             if work:
-                with conditions(session, graph, options, progress):
+                with conditions(session, graph, options_of, progress):
                     engine.carry_out(roots)
             else:
                 engine.carry_out(roots)
             status = "failed" if engine.failures else "ok"
-        except ExecutorError:
+        except Replan:
+            raise
+        except Exception:
             status = "failed"
             raise
         finally:
@@ -98,25 +101,39 @@ def _end(session: Session, run: int, status: str, counts: dict[str, int], facts:
 
 
 @contextlib.contextmanager
-def conditions(session: Session, graph: Graph, options: RunOptions, progress: Progress | None = None) -> Iterator[None]:
+def conditions(
+    session: Session, graph: Graph, options_of: Callable[[Any], Options], progress: Progress | None = None
+) -> Iterator[None]:
     """Hold what nodes may rely on while they run: settings, captured output, the limit of a map."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(alone())
         if progress is not None:
             stack.enter_context(progress)
         stack.enter_context(capture.capturing())
-        stack.enter_context(fixed_settings(_packages(graph), _cpus(graph, options)))
+        stack.enter_context(fixed_settings(_packages(graph), _cpus(graph, options_of)))
         stack.enter_context(fanout(session.max_fanout))
         if progress is not None:
             stack.enter_context(graph_at_rest(len(graph.order)))
         yield
 
 
-def _with_requests(session: Session, options: RunOptions) -> RunOptions:
-    """Return the options with an executor in them, and what the text that names it says of the needs of calls."""
-    executor = options.executor or os.environ.get("LINEAGE_EXECUTOR") or "default"
-    resources = options.resources or session.executors.resources(executor)
-    return evolve(options, executor=executor, resources=resources)
+def _options_of(session: Session, options: RunOptions) -> Callable[[Any], Options]:
+    """Return what gives the options of a node that hold in this run: its own, the run's, those of the text that names its executor."""
+    known: dict[int, Options] = {}
+
+    def options_of(node: Any) -> Options:
+        found = known.get(id(node))
+        if found is None:
+            filled = options.filling(node.given)
+            asked = session.executors.resources(node.given.executor or _default(options))
+            found = known[id(node)] = RunOptions(resources=asked).filling(filled) if asked is not None else filled
+        return found
+
+    return options_of
+
+
+def _default(options: RunOptions) -> Any:
+    return options.executor or os.environ.get("LINEAGE_EXECUTOR") or "default"
 
 
 def _facts(session: Session) -> dict[str, Any]:
@@ -154,7 +171,7 @@ def _teller(
 
 
 def _executor_of(session: Session, options: RunOptions) -> Callable[[Node[..., Any]], Executor]:
-    default = session.executors.find(options.executor)
+    default = session.executors.find(_default(options))
     attached: dict[Any, Executor] = {}
 
     def executor_of(node: Node[..., Any]) -> Executor:
@@ -185,10 +202,10 @@ def _packages(graph: Graph) -> frozenset[str]:
     return frozenset(name for node in nodes.values() for name in node.packages())
 
 
-def _cpus(graph: Graph, options: RunOptions) -> int:
+def _cpus(graph: Graph, options_of: Callable[[Any], Options]) -> int:
     """Return the most cores that a node of the graph asks for."""
     nodes = {id(step.node): step.node for step in graph.order if step.is_call}
-    asked = [options.filling(node.given).resources for node in nodes.values()]
+    asked = [options_of(node).resources for node in nodes.values()]
     return max(1, int(max((resources.cpus for resources in asked if resources is not None), default=1)))
 
 

@@ -290,7 +290,7 @@ class Session:
                 "open one that can be written"
             )
         if broken:
-            with conditions(self, engine.graph, engine.options):
+            with conditions(self, engine.graph, engine.options_of):
                 engine.repair(broken)
             self.store.index.flush()
             for step in broken:
