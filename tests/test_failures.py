@@ -301,6 +301,7 @@ def test_an_error_lists_the_other_failures_and_where_to_find_the_rest(session: l
     assert "… and 4 more" in text
     assert 'lineage.calls(run=1, status="failed")' in text
     assert caught.value.facts["others"] == 9
+    assert ln.calls(run=1, status="failed").height == 10
 
 
 def test_a_run_is_tried_and_recorded_as_failed_or_ok(session: ln.Session) -> None:

@@ -36,6 +36,7 @@ LAYERS = [
     {"datasets", "planning", "places"},
     {"incomplete"},
     {"reasons", "arguments", "remembered"},
+    {"asked"},
     {"plans"},
     {"executors"},
     {"progress"},
@@ -43,7 +44,8 @@ LAYERS = [
     {"engine"},
     {"requests"},
     {"session"},
-    {"api", "cli", "logs"},
+    {"query"},
+    {"api", "asking", "cli", "logs"},
     {"testing"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

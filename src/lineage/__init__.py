@@ -14,6 +14,7 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
+from lineage.asking import calls, datasets, downstream, runs, upstream
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
 from lineage.errors import LineageError
@@ -51,10 +52,13 @@ __all__ = [
     "Session",
     "Unhashed",
     "attempt",
+    "calls",
     "compute",
     "configure",
     "current",
     "dataset",
+    "datasets",
+    "downstream",
     "dynamic",
     "files",
     "flatten",
@@ -69,6 +73,7 @@ __all__ = [
     "reduce",
     "ref",
     "register",
+    "runs",
     "scan",
     "scratch",
     "show",
@@ -77,6 +82,7 @@ __all__ = [
     "span",
     "starmap",
     "tag",
+    "upstream",
     "view",
     "zip",
 ]

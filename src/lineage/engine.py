@@ -468,6 +468,7 @@ class Engine:
 
         Only if the record relies on all that this recipe does: another past may have come to the same content.
         """
+        self.index.note_cutoff(record.execution, self.recorder.arguments(step), self.run)
         if step.recipe is not None and set(step.relies_on) <= set(record.relies_on):
             self.index.link(step.recipe, record, self.run)
 

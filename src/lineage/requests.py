@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from lineage import capture
+from lineage.asked import answers
 from lineage.collector import graph_at_rest
 from lineage.content.tree import Tree, holes
 from lineage.engine import Engine, Replan
@@ -84,7 +85,8 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions)
             status = "failed"
             raise
         finally:
-            insistently(lambda: _end(session, run, status, counts, {**facts, **(git.facts() if git else {})}))
+            facts |= {**(git.facts() if git else {}), **answers(graph, tree)}
+            insistently(lambda: _end(session, run, status, counts, facts))
     if options.on_failure != "continue":
         _raise_failures(engine, tree)
     return engine
