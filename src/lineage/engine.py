@@ -125,10 +125,11 @@ class Engine:
         dispatch = self.dispatch
         try:
             while (self._ready or dispatch.has_work) and not self._is_stopped:
-                self._decide_ready()
-                for work in dispatch.due():
+                if self._ready or dispatch.parked:
+                    self._decide_ready()
+                for work in dispatch.due() if dispatch.has_later else ():
                     self._launch(work)
-                for work, error in dispatch.hand_out():
+                for work, error in dispatch.hand_out() if dispatch.waiting else ():
                     self._take(Outcome(work, Failure(error, "", SideData(attempt=work.attempt))))
                 outcomes = dispatch.collect() if not self._ready else []
                 self.check()  # before anything is recorded of a call that was interrupted and went on
@@ -141,7 +142,11 @@ class Engine:
         while True:
             self._advance()
             parked = self.dispatch.undecided()
-            calls = [step for step in parked if step.state == NEEDED and not self._awaits_again(step, step.inputs)]
+            calls = [
+                step
+                for step in parked
+                if step.state == NEEDED and not (step.inputs and self._awaits_again(step, step.inputs))
+            ]
             if calls:
                 self._decide(calls)
             elif not parked and not self._ready:
@@ -246,7 +251,9 @@ class Engine:
                 self.recorder.forget(step)
             elif key in self._flying:
                 self._flying[key].append(step)  # the same call is on its way already
-            elif not self._awaits_again(step, step.inputs):  # one of this batch may have found an input damaged
+            elif not (
+                step.inputs and self._awaits_again(step, step.inputs)
+            ):  # one of this batch may have found an input damaged
                 self._flying[key] = [step]
                 step.stale = record is not None  # what is recorded no longer holds, and gives way to what comes
                 self._start(step, key)
