@@ -40,7 +40,7 @@ LAYERS = [
     {"plans"},
     {"executors"},
     {"progress"},
-    {"expansion", "failures", "dispatch", "recording", "repairs"},
+    {"expansion", "failures", "dispatch", "payloads", "recording", "repairs"},
     {"engine"},
     {"requests"},
     {"session"},

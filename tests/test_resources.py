@@ -134,6 +134,17 @@ def test_a_request_shows_itself_in_units() -> None:
     )
 
 
+def test_an_executor_may_refuse_nodes_by_itself_before_anything_runs(session: ln.Session, log: EventLog) -> None:
+    class Picky(Threads):
+        def check(self, node: str, resources: ln.Resources | None) -> None:
+            if node == "big":
+                raise ExecutorError(f"no {node} here, asking for {resources}")
+
+    with pytest.raises(ExecutorError, match="no big here, asking for 1 cpu, 4 GiB of memory"):
+        ln.compute([plain(1), big(2)], executor=Picky(1))
+    assert log.names() == []
+
+
 # -- timeouts
 
 

@@ -124,9 +124,12 @@ class Dispatch:
             ExecutorError: its executor has less than it asks for.
             NotFoundError: no executor is bound to the name that it asks for.
         """
-        admission = self._lane(node).admission
-        if admission is not None:
-            admission.check(resources, node.name)
+        lane = self._lane(node)
+        if lane.admission is not None:
+            lane.admission.check(resources, node.name)
+        check = getattr(lane.executor, "check", None)
+        if check is not None:
+            check(node.name, resources)
 
     def park(self, step: Step) -> None:
         """Let a call whose inputs are there wait for its turn to be decided."""

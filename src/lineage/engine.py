@@ -10,22 +10,21 @@ from typing import Any
 
 from lineage.codecs.freeze import failed_leaf
 from lineage.codecs.text import dump_tree, load_tree
-from lineage.content.tree import SCALARS, Leaf, Tree, digest_tree, fill, holes, leaves
+from lineage.content.tree import SCALARS, Tree, digest_tree, fill, holes, leaves
 from lineage.digest import Digest
 from lineage.dispatch import Dispatch
 from lineage.errors import (
     ExecutorError,
     InputChangedError,
     LineageError,
-    MutationError,
 )
 from lineage.executors.base import Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
 from lineage.expansion import NEVER, Expansion, catches, is_list_of_calls, relies_below, spread_out
 from lineage.failures import Tries, as_failed, cause_of, explained, pause_before_retry
 from lineage.graph import Attempt, Call, shown
-from lineage.identity import freezer
 from lineage.options import Approx, OnFailure, Options
+from lineage.payloads import payload
 from lineage.places import place_key
 from lineage.planning import (
     DONE,
@@ -270,7 +269,7 @@ class Engine:
         call = step.hole
         assert isinstance(call, Call)
         try:
-            arguments = tuple([self._filled(argument) for argument in call._lineage_arguments])
+            arguments = payload(call, self.graph, self.store)
         except Exception as error:
             self._flown(key, step, error)
             return
@@ -289,26 +288,6 @@ class Engine:
         if found is None:
             found = self._seeded[id(node)] = "numpy" in node.packages()
         return found
-
-    def _filled(self, argument: Tree) -> Tree:
-        """Return an argument as a worker gets it: its inputs in place, its own heavy parts in the store."""
-        if type(argument) in SCALARS:
-            return argument
-        filled = fill(argument, lambda hole: self.graph.tree(self.graph.step(hole)))
-        for leaf in leaves(filled):
-            if leaf.value is not None and not leaf.is_inline:
-                self._keep_literal(leaf)
-        return filled
-
-    def _keep_literal(self, leaf: Leaf) -> None:
-        """Store a heavy argument that was given as a value, unless its owner has changed it since."""
-        if self.index.manifest(leaf.content) is None:
-            now = freezer.freeze(leaf.value)
-            if not isinstance(now, Leaf) or now.content != leaf.content:
-                raise MutationError(
-                    f"a {leaf.kind.partition(':')[2]} given to a call changed after its call was built; pass a copy"
-                )
-        self.store.keep(leaf)
 
     # -- dynamic nodes
 
