@@ -392,8 +392,8 @@ class Engine:
         tries.count(cause_of(failure))
         pause = None
         if work.node.kind != "spread":
-            retry, is_effect = self.options_of(work.node).retries, work.node.kind == "sink"
-            pause = pause_before_retry(retry, tries, failure, is_effect=is_effect)
+            retry = self.options_of(work.node).retries
+            pause = pause_before_retry(retry, tries, failure, is_effect=_is_effect(work.node))
         if pause is None:
             self._flown(work.key, step, explained(step.hole, work, failure, tries))
         else:
@@ -530,3 +530,11 @@ class Engine:
                 self.repairs.reopen_path(made_from)
         self._enlist()
         return True
+
+
+def _is_effect(node: Any) -> bool:
+    """Say whether a call of `node` may have had its effect though its worker was lost, and the node does not say how often to try
+    again. What a run says of it is said of all nodes, without a thought of effects.
+    """
+    given = node.given.retries
+    return node.kind == "sink" and (given is None or given.platform is None)
