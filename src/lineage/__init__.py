@@ -34,6 +34,8 @@ from lineage.datasets import Dataset
 from lineage.errors import LineageError
 from lineage.executors.serial import Serial
 from lineage.files import Directory, File, files
+from lineage.incomplete import Incomplete
+from lineage.logs import logs
 from lineage.mapping import flatten, map, starmap, zip
 from lineage.node import Node, dynamic, node, sink
 from lineage.options import Approx, Resources, Retry
@@ -52,6 +54,7 @@ __all__ = [
     "Directory",
     "Failed",
     "File",
+    "Incomplete",
     "LineageError",
     "Node",
     "Ok",
@@ -76,6 +79,7 @@ __all__ = [
     "files",
     "flatten",
     "forget",
+    "logs",
     "main",
     "map",
     "materialize",

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from lineage.codecs.base import Codec
 from lineage.datasets import Dataset
 from lineage.identity import codecs
+from lineage.incomplete import Incomplete
 from lineage.names import tags_table
 from lineage.node import Node
+from lineage.options import Asked, AskedOfAll, AskedToRaise
+from lineage.outcomes import Failed
 from lineage.plans import Plan
 from lineage.session import current_session
 
@@ -44,52 +47,71 @@ T = TypeVar("T")
 
 
 @overload
-def compute(x: T, /, *, executor: Any = None, refresh: Iterable[Any] = ()) -> T: ...
+def compute(x: T, /, **asked: Unpack[Asked]) -> T: ...
 @overload
-def compute(a: A, b: B, /, *, executor: Any = None, refresh: Iterable[Any] = ()) -> tuple[A, B]: ...
+def compute(a: A, b: B, /, **asked: Unpack[Asked]) -> tuple[A, B]: ...
 @overload
-def compute(a: A, b: B, c: C, /, *, executor: Any = None, refresh: Iterable[Any] = ()) -> tuple[A, B, C]: ...
+def compute(a: A, b: B, c: C, /, **asked: Unpack[Asked]) -> tuple[A, B, C]: ...
 @overload
-def compute(
-    a: Any, b: Any, c: Any, d: Any, /, *more: Any, executor: Any = None, refresh: Iterable[Any] = ()
-) -> tuple[Any, ...]: ...
-def compute(*values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
+def compute(a: Any, b: Any, c: Any, d: Any, /, *more: Any, **asked: Unpack[Asked]) -> tuple[Any, ...]: ...
+def compute(*values: Any, **asked: Unpack[Asked]) -> Any:
     """Return the value of a call (or of several, as a tuple), executing only what is missing.
 
     Calls may stand anywhere in lists, dicts, tuples and records. A plain value is returned as it is. `refresh` names nodes
-    to execute again; `executor` is the default one for this request.
+    to execute again; `executor` is the default one for this request: an executor, a name bound in the session, or
+    `"processes:4"` and the like. `retries`, `timeout` (seconds) and `resources` hold for nodes that say nothing of their
+    own. `on_failure="stop"` gives everything up at the first failure that nothing catches, where otherwise all that does
+    not depend on it is finished first.
 
     >>> import tempfile, lineage as ln
     >>> @ln.node
     ... def double(x: int) -> int:
     ...     return 2 * x
     >>> with ln.Session(tempfile.mkdtemp()):
-    ...     ln.compute(double(double(3)))
+    ...     ln.compute(double(double(3)), retries=2, timeout=60)
     12
 
     Raises:
-        NodeError: a call failed. Everything that could be finished is finished and kept.
+        NodeError: a call failed. What was finished is kept.
+        ExecutorError: a call asks for more than its executor will ever have. Nothing has run.
     """
-    return current_session().compute(*values, executor=executor, refresh=refresh)
+    return current_session().compute(*values, **asked)
 
 
 @overload
-def materialize(x: T, /, *, executor: Any = None, refresh: Iterable[Any] = ()) -> Dataset[T]: ...
+def materialize(x: T, /, **asked: Unpack[AskedToRaise]) -> Dataset[T]: ...
+@overload
+def materialize(a: A, b: B, /, **asked: Unpack[AskedToRaise]) -> tuple[Dataset[A], Dataset[B]]: ...
+@overload
+def materialize(a: Any, b: Any, c: Any, /, *more: Any, **asked: Unpack[AskedToRaise]) -> tuple[Dataset[Any], ...]: ...
 @overload
 def materialize(
-    a: A, b: B, /, *, executor: Any = None, refresh: Iterable[Any] = ()
-) -> tuple[Dataset[A], Dataset[B]]: ...
+    x: T, /, *, on_failure: Literal["continue"], **asked: Unpack[AskedOfAll]
+) -> Dataset[T] | Incomplete[T] | Failed: ...
 @overload
 def materialize(
-    a: Any, b: Any, c: Any, /, *more: Any, executor: Any = None, refresh: Iterable[Any] = ()
-) -> tuple[Dataset[Any], ...]: ...
-def materialize(*values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
+    a: Any, b: Any, /, *more: Any, on_failure: Literal["continue"], **asked: Unpack[AskedOfAll]
+) -> tuple[Dataset[Any] | Incomplete[Any] | Failed, ...]: ...
+def materialize(*values: Any, **asked: Any) -> Any:
     """Return the handle of a call's dataset, executing only what is missing and loading nothing.
+
+    The options are those of `compute`. With `on_failure="continue"` failures are no error: a call that failed is a `Failed` in place
+    of its handle, and a list or a dict with one in it an `Incomplete`, whose parts are handles and `Failed`.
+
+    >>> import tempfile, lineage as ln
+    >>> @ln.node
+    ... def invert(x: int) -> float:
+    ...     return 1 / x
+    >>> with ln.Session(tempfile.mkdtemp()):
+    ...     parts = ln.materialize(ln.map(invert, [2, 0]), on_failure="continue")
+    ...     parts[0].value, parts[1].error
+    (0.5, 'ZeroDivisionError: division by zero')
 
     Raises:
         NodeError: a call failed.
+        ExecutorError: a call asks for more than its executor will ever have. Nothing has run.
     """
-    return current_session().materialize(*values, executor=executor, refresh=refresh)
+    return current_session().materialize(*values, **asked)
 
 
 def plan(*values: Any, refresh: Iterable[Any] = ()) -> Plan:

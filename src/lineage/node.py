@@ -348,7 +348,7 @@ def node(fn: Callable[P, R], /, *, name: str | None = None) -> Node[P, R]: ...
 @overload
 def node(
     *,
-    retries: int | Retry = 0,
+    retries: int | Retry | None = None,
     timeout: float | None = None,
     resources: Resources | None = None,
     executor: str | None = None,

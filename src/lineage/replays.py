@@ -31,7 +31,7 @@ from lineage.content.tree import digest_tree
 from lineage.digest import Digest
 from lineage.errors import NotFoundError
 from lineage.executors.canonical import in_canonical_order
-from lineage.executors.perform import time_limit
+from lineage.executors.timeouts import in_time
 from lineage.identity import freezer, identify
 from lineage.node import Node
 from lineage.running import Current, inside
@@ -276,7 +276,7 @@ def _carried_out(ask: Ask, fn: Callable[..., Any], values: list[Any], results: S
         with fixed_settings(ask.packages, ask.cpus), contextlib.ExitStack() as stack:
             if "numpy" in ask.packages:
                 stack.enter_context(seeded(ask.key))
-            stack.enter_context(time_limit(ask.timeout, fn.__name__))
+            stack.enter_context(in_time(ask.timeout, fn.__name__))
             stack.enter_context(_shifted_clock())
             value = fn(*args, **kwargs)
             if ask.compare == "unordered":

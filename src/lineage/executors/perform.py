@@ -9,13 +9,9 @@ from __future__ import annotations
 import os
 import resource
 import shutil
-import signal
-import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +23,6 @@ from lineage.digest import Digest
 from lineage.errors import (
     CodecError,
     CorruptObjectError,
-    LineageError,
     MutationError,
     ObjectMissingError,
     ResultTypeError,
@@ -35,6 +30,7 @@ from lineage.errors import (
 from lineage.executors.base import Failure, Outcome, Success, Work
 from lineage.executors.canonical import in_canonical_order
 from lineage.executors.measures import size_of
+from lineage.executors.timeouts import in_time
 from lineage.identity import freezer, identify
 from lineage.node import Node
 from lineage.reads import undeclared
@@ -45,7 +41,7 @@ from lineage.storage.store import Store
 from lineage.structure import is_instance_branch
 from lineage.wiring import check_value, misfit_inside
 
-__all__ = ["compose", "perform", "time_limit"]
+__all__ = ["compose", "perform"]
 
 _HOST = os.uname().nodename
 _NO_SCRATCH = Path(os.devnull)
@@ -115,43 +111,13 @@ def _run(work: Work, values: list[Any], current: Current) -> Any:
     args, kwargs = node.signature.spread(values)
     token = inside.set(current)
     try:
-        with time_limit(node.given.timeout, node.name):
+        with in_time(work.timeout, node.name):
             if work.seeded:
                 with seeded(work.key):
                     return node.fn(*args, **kwargs)
             return node.fn(*args, **kwargs)
     finally:
         inside.reset(token)
-
-
-@contextmanager
-def _limit(seconds: float, name: str) -> Iterator[None]:
-    def interrupt(_: int, __: Any) -> None:
-        raise TimeoutError(f"{name} ran for more than {seconds:g} s")
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-class _NoLimit:
-    def __enter__(self) -> None: ...
-    def __exit__(self, *_: object) -> None: ...
-
-
-_no_limit = _NoLimit()
-
-
-def time_limit(seconds: float | None, name: str) -> Any:
-    if seconds is None:
-        return _no_limit
-    if threading.current_thread() is not threading.main_thread():
-        raise LineageError(f"{name} has a timeout, which in this process only the main thread can enforce")
-    return _limit(seconds, name)
 
 
 def _stored(work: Work, store: Store, value: Any, current: Current, watch: _Watch, log: list[str]) -> Success:

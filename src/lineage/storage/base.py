@@ -160,6 +160,11 @@ class Index(Protocol):
 
     def execution(self, number: int) -> dict[str, Any]: ...
 
+    def attempts(self, call_key: Digest, before: int | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the latest executions of a call whose numbers are below `before`, the latest last: their `id`, `run`, `status`,
+        `attempt`, `log` and `error`.
+        """
+
     def begin_run(self, name: str, user: str, host: str, roots: str, facts: Mapping[str, Any]) -> int: ...
 
     def end_run(self, run: int, status: str, counts: Mapping[str, int], facts: Mapping[str, Any]) -> None: ...

@@ -217,6 +217,14 @@ class SqliteIndex:
             named=True,
         )
 
+    def attempts(self, call_key: Digest, before: int | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        found = self._groups.all(
+            "SELECT id, run, status, attempt, log, error FROM executions WHERE call_key = ? AND id < ? ORDER BY id DESC LIMIT ?",
+            (call_key, (1 << 62) if before is None else before, limit),
+            named=True,
+        )
+        return found[::-1]
+
     def stamp(self, path: str) -> tuple[str, Digest] | None:
         row = self._groups.peek("SELECT stamp, digest FROM stamps WHERE path = ?", path)
         return None if row is None else (row[0], row[1])
