@@ -56,10 +56,9 @@ def _stand_in(names: list[str], text: str) -> Exception:
     facts: dict[str, Any] = {"__module__": module, "__qualname__": qualname, "__str__": lambda self: text}
     for base in (nearest, Exception):
         try:
-            made: Exception = types.new_class(
-                qualname.rpartition(".")[2], (base,), exec_body=lambda body: body.update(facts)
-            )(text)
-        except TypeError:  # it can't be made in this way
+            cls: Any = types.new_class(qualname.rpartition(".")[2], (base,), exec_body=lambda body: body.update(facts))
+            made: Exception = cls.__new__(cls, text)  # its own __init__ may want what is lost
+        except TypeError:
             continue
         return made
     return Exception(text)

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lineage import capture
-from lineage.executors.parcels import Parcel
+from lineage.executors.parcels import Box, Parcel
 from lineage.executors.wire import Board, frame, receive
 from lineage.executors.worker import Tainted, Worker
 from lineage.reads import listen
@@ -83,14 +83,22 @@ class _Server:
             assert worker is not None
             boxes, parcels = pickle.loads(payload)
             began = time.perf_counter()
-            if boxes:
-                with self._output.apart():
-                    worker.learn(boxes)
-            if not self._carry_out(worker, parcels):
+            if not (self._learn(worker, boxes) and self._carry_out(worker, parcels)):
                 self._connection.sendall(frame(b"x", b""))
                 return
             self._flush(worker)
             self._connection.sendall(frame(b"e", pickle.dumps(time.perf_counter() - began)))
+
+    def _learn(self, worker: Worker, boxes: list[Box]) -> bool:
+        """Take in nodes; say whether this process may go on."""
+        if not boxes:
+            return True
+        try:
+            with self._output.apart():
+                worker.learn(boxes)
+        except Tainted:
+            return False
+        return True
 
     def _carry_out(self, worker: Worker, parcels: list[Any]) -> bool:
         """Carry out parcels in order; say whether this process may go on."""

@@ -66,17 +66,26 @@ class Worker:
         self.executor = executor
         self.store = Outpost(description)
         self.cpus = cpus
+        self._has_run = False
         self.is_spent = False
         """Whether a call left something behind that only another process is free of."""
         self._nodes: dict[int, tuple[Box, Node[..., Any] | Exception]] = {}
+        self._folder: str | None = None
         self._settings = ExitStack()
         self._packages: frozenset[str] | None = None
         self._state = _State()
 
     def learn(self, boxes: Iterable[Box]) -> None:
-        """Take in nodes that parcels will speak of."""
+        """Take in nodes that parcels will speak of.
+
+        Raises:
+            Tainted: what was carried out here has changed the code of one.
+        """
         for box in boxes:
-            self._nodes[box.number] = box, self._opened(box)
+            found = self._opened(box)
+            if isinstance(found, Exception) and self._has_run:
+                raise Tainted(str(found))
+            self._nodes[box.number] = box, found
         packages = frozenset(
             name for _, node in self._nodes.values() if isinstance(node, Node) for name in node.packages()
         )
@@ -99,8 +108,9 @@ class Worker:
             return as_result(parcel.number, Failure(node, text, side, "platform"), ())
         if not node.still_is(box.code):
             raise Tainted(f"{box.name}: {_differences(box, node)}")
+        self._has_run = True
         self.store.learn(parcel.kept)
-        work = unparcelled(parcel, node, box.code)
+        work = unparcelled(parcel, node, box.code, self._folder)
         try:
             outcome = contextvars.copy_context().run(perform, work, self.store, self.executor)
         finally:
@@ -113,8 +123,8 @@ class Worker:
         """Return the node in a box, or why there is none."""
         try:
             if box.package is not None:
-                self._unpack(box.package)
-            node = unboxed(box)
+                self._folder = self._unpack(box.package)
+            node = unboxed(box, self._folder)
             found = node.code_digest()
         except Exception as error:
             return _refused(box, f"{type(error).__name__}: {error}", error)
@@ -122,12 +132,13 @@ class Worker:
             return _refused(box, f"a worker has other code or packages than this process: {_differences(box, node)}")
         return node
 
-    def _unpack(self, package: str) -> None:
+    def _unpack(self, package: str) -> str:
         place = self.store.views().parent / "code" / package
         place.parent.mkdir(parents=True, exist_ok=True)
         folder = str(unpacked(self.store.objects.path(Digest(bytes.fromhex(package))), place))
         if folder not in sys.path:
             sys.path.insert(0, folder)
+        return folder
 
 
 def _refused(box: Box, why: str, cause: Exception | None = None) -> WorkerError:
