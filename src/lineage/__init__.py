@@ -13,6 +13,8 @@ def count(items: list[str]) -> int:
 ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
+from typing import TYPE_CHECKING, Any
+
 from lineage.api import (
     compute,
     dataset,
@@ -48,6 +50,9 @@ from lineage.session import Session, configure
 from lineage.shards import partition, scan, shuffle, view
 from lineage.signatures import Unhashed
 
+if TYPE_CHECKING:
+    from lineage.executors.processes import Processes
+
 __all__ = [
     "Approx",
     "Dataset",
@@ -59,6 +64,7 @@ __all__ = [
     "Node",
     "Ok",
     "Plan",
+    "Processes",
     "Resources",
     "Retry",
     "Schema",
@@ -108,3 +114,15 @@ __all__ = [
     "why",
     "zip",
 ]
+
+_LATER = {"Processes": "lineage.executors.processes"}
+"""Names that most programs don't need: loaded when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'lineage' has no attribute {name!r}")
+    import importlib
+
+    found = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    return found
