@@ -18,7 +18,7 @@ PACKAGE = Path(lineage.__file__).parent
 
 LAYERS = [
     {"collector", "defaults", "digest", "errors"},
-    {"content"},
+    {"content", "environments"},
     {"records", "outcomes", "options", "running"},
     {"reads"},
     {"capture", "limits", "settings"},

@@ -16,6 +16,7 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
+from lineage.environments.request import Env
 from lineage.errors import LineageError
 from lineage.executors.serial import Serial
 from lineage.files import Directory, File, files
@@ -35,6 +36,7 @@ __all__ = [
     "Approx",
     "Dataset",
     "Directory",
+    "Env",
     "Failed",
     "File",
     "LineageError",

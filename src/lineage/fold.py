@@ -6,11 +6,14 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lineage import code
 from lineage.digest import Digest, digest_of
 from lineage.node import Node
+
+if TYPE_CHECKING:
+    from lineage.environments.resolved import Resolved
 
 __all__ = ["Fold"]
 
@@ -46,6 +49,9 @@ class Fold(Node[..., R], Generic[R]):
         if known is not None and known[1] == digest and self.merge.still_is(known[0]):
             return True
         return self.code_digest() == digest
+
+    def environment(self) -> Resolved | None:
+        return self.merge.environment()
 
     def packages(self) -> Mapping[str, str]:
         return self.merge.packages()

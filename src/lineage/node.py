@@ -7,13 +7,15 @@ import json
 import types
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import attrs
 
 from lineage import code
 from lineage.content.tree import SCALARS, Hole, Tree, holes
 from lineage.digest import Digest, digest_of
+from lineage.environments.current import environment_of
+from lineage.environments.request import Env
 from lineage.errors import DeclarationError, LazyValueError, UnstableIdentityError, WiringError
 from lineage.graph import Call, Lazy, make_call, shown, type_name
 from lineage.identity import digest_constant, freezer
@@ -22,6 +24,9 @@ from lineage.running import inside
 from lineage.signatures import Signature
 from lineage.streaming import streaming_call
 from lineage.wiring import brief, check_value, misfit_inside
+
+if TYPE_CHECKING:
+    from lineage.environments.resolved import Resolved
 
 __all__ = ["Kind", "Node", "dynamic", "node", "sink"]
 
@@ -40,6 +45,10 @@ class Node(Generic[P, R]):
 
     def __init__(self, fn: Callable[P, R], options: Options, kind: Kind = "plain", name: str | None = None) -> None:
         _check_declaration(fn, name)
+        if kind == "dynamic" and options.env is not None:
+            raise DeclarationError(
+                f"{fn.__qualname__} composes, which happens in the driver; give env= to the nodes that it calls"
+            )
         functools.update_wrapper(self, fn, updated=())
         self.fn = fn
         self.kind = kind
@@ -50,6 +59,7 @@ class Node(Generic[P, R]):
         """For each parameter, the plain types and the nodes that are known to fit it."""
         _warn_of_streaming(fn, options, self.name)
         self._code: code.CodeFingerprint | None = None
+        self._environment: Resolved | None = None
         self._digest: tuple[object, Digest] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -174,21 +184,37 @@ class Node(Generic[P, R]):
         Raises:
             IdentityError: something that it reaches has no stable identity.
         """
-        if self._code is None or not self._code.is_current():
+        environment = self.environment()
+        if self._code is None or self._environment != environment or not self._code.is_current():
+            self._environment = environment
             self._code = code.fingerprint(
                 self.fn,
                 digest_constant=digest_constant,
                 extra_types=(*self.signature.hints, self.signature.returns),
                 allow_ambient=self.given.every is not None or self.kind == "sink",
                 polars_engine="in-memory",
+                pinned=environment,
             )
         return self._code
+
+    def environment(self) -> Resolved | None:
+        """Return the pinned environment that calls run in, its run's and its own; None where they run among the driver's,
+        as do nodes that compose and those that are built in.
+
+        Raises:
+            EnvError: its lock is missing and can't be made, or is not of what is asked for.
+        """
+        if self.kind in ("dynamic", "spread") or self.reference.startswith("lineage."):
+            return None
+        return environment_of(self.given.env, self.fn, self.reference)
 
     def code_digest(self) -> Digest:
         """Return what stands for this node in keys: its code, or the version in place of it, its contract, its door."""
         if self.given.version is not None:
-            known: object = self
-            parts: tuple[bytes, ...] = (b"version", self.reference.encode(), self.given.version.encode())
+            environment = self.environment()
+            known: object = environment or self
+            place = (b"environment", environment.digest) if environment is not None else ()
+            parts: tuple[bytes, ...] = (b"version", self.reference.encode(), self.given.version.encode(), *place)
         else:
             known = found = self.code()
             parts = (b"code", found.digest, b"")
@@ -213,16 +239,20 @@ class Node(Generic[P, R]):
     def packages(self) -> Mapping[str, str]:
         """Return the distributions that the code reaches, and their versions when it was last looked at."""
         if self.given.version is not None:
-            return {}
+            environment = self.environment()
+            return environment.packages if environment is not None else {}
         return (self._code or self.code()).packages
 
     def leaves(self) -> str:
         """Return the parts of this node's identity as JSON: leaf to digest, and the sources, for the record."""
+        environment = self.environment()
+        pinned = {"environment": attrs.asdict(environment)} if environment is not None else {}
         if self.given.version is not None:
-            return json.dumps({"leaves": {f"version {self.given.version}": ""}, "sources": {}})
+            own = {label: digest.hex() for label, digest in environment.leaves.items()} if environment else {}
+            return json.dumps({"leaves": {f"version {self.given.version}": "", **own}, "sources": {}, **pinned})
         found = self.code()
         leaves = {label: digest.hex() for label, digest in found.leaves.items()}
-        return json.dumps({"leaves": leaves, "sources": dict(found.sources)})
+        return json.dumps({"leaves": leaves, "sources": dict(found.sources), **pinned})
 
     @property
     def reference(self) -> str:
@@ -250,13 +280,13 @@ class Node(Generic[P, R]):
         timeout: float | None = None,
         resources: Resources | None = None,
         executor: str | None = None,
-        env: Any = None,
+        env: Env | None = None,
         version: str | None = None,
         compare: Compare | None = None,
         every: str | None = None,
     ) -> Node[P, R]:
         """Return the same node with other options; those not given stay."""
-        given = {
+        given: dict[str, Any] = {
             "retries": retries, "timeout": timeout, "resources": resources, "executor": executor,
             "env": env, "version": version, "compare": compare, "every": every,
         }  # fmt: skip
@@ -315,7 +345,7 @@ def node(
     timeout: float | None = None,
     resources: Resources | None = None,
     executor: str | None = None,
-    env: Any = None,
+    env: Env | None = None,
     version: str | None = None,
     compare: Compare = "exact",
     every: str | None = None,

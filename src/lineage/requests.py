@@ -13,7 +13,7 @@ from lineage import capture
 from lineage.collector import graph_at_rest
 from lineage.content.tree import Tree, holes
 from lineage.engine import Engine
-from lineage.errors import ReadOnlyStoreError
+from lineage.errors import ExecutorError, ReadOnlyStoreError
 from lineage.executors.base import Executor
 from lineage.failures import with_others
 from lineage.git import GitState
@@ -142,6 +142,8 @@ def _executor_of(session: Session, options: RunOptions) -> Callable[[Node[..., A
 
     def executor_of(node: Node[..., Any]) -> Executor:
         name = node.given.executor
+        if node.environment() is not None:
+            raise ExecutorError(f"{node.name} has an environment of its own, and no executor here has workers in it")
         found = attached.get(name)
         if found is None:
             found = attached[name] = default if name is None else session.executors.find(name)
@@ -165,7 +167,7 @@ def _raise_failures(engine: Engine, tree: Tree) -> None:
 
 def _packages(graph: Graph) -> frozenset[str]:
     nodes = {id(step.node): step.node for step in graph.order if step.is_call}
-    return frozenset(name for node in nodes.values() for name in node.packages())
+    return frozenset(name for node in nodes.values() if node.environment() is None for name in node.packages())
 
 
 def _cpus(graph: Graph) -> int:

@@ -18,6 +18,8 @@ from lineage.content.tree import Branch, Hole, Tree, fill, holes, leaves
 from lineage.datasets import Dataset, record_of
 from lineage.defaults import default_store, default_user
 from lineage.engine import Engine, Replan
+from lineage.environments.current import run_env
+from lineage.environments.request import Env
 from lineage.errors import (
     CompositionError,
     CorruptObjectError,
@@ -65,7 +67,8 @@ class Session:
 
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
     names to executors (or to texts such as `"processes:4"`), `"default"` among them; `retries`, `timeout`, `resources` and
-    `on_failure` hold for every run, `retries` and the like for nodes that do not say their own; `verify` says when stored bytes are checked (`always`, `first`,
+    `on_failure` hold for every run, `retries` and the like for nodes that do not say their own; `env` is what
+    all nodes inherit of their environment, and add to; `verify` says when stored bytes are checked (`always`, `first`,
     `never`); a store that is not `trusted` reads no pickles; with `read_only` what the store has is served, work is
     refused, and nothing in its folder changes; `downloads` is how many bytes of copies of remote inputs may lie beside
     the store; `max_fanout` (100,000) is how many calls one `map` may make, inside the block and in this session's runs;
@@ -92,6 +95,7 @@ class Session:
         timeout: float | None = None,
         resources: Resources | None = None,
         on_failure: OnFailure | None = None,
+        env: Env | None = None,
         progress: bool | None = None,
         downloads: int = LIMIT,
         max_fanout: int | None = None,
@@ -99,7 +103,7 @@ class Session:
     ) -> None:
         self.root = Path(store) if store is not None else default_store()
         self.executors = Executors(executors or {})
-        self.options = RunOptions(retries=retries, timeout=timeout, resources=resources, on_failure=on_failure)
+        self.options = RunOptions(retries=retries, timeout=timeout, resources=resources, on_failure=on_failure, env=env)
         """What is said of every run of this session."""
         self.project = project
         self.branch = branch
@@ -164,7 +168,8 @@ class Session:
         options = RunOptions(**asked).over(self.options)
         if options.on_failure == "continue":  # a value can't be half there
             options = evolve(options, on_failure="finish")
-        return self._answer(tree, options, lambda engine: self._value(engine, tree), remember=True)
+        with run_env(options.env):
+            return self._answer(tree, options, lambda engine: self._value(engine, tree), remember=True)
 
     def materialize(self, *values: Any, **asked: Unpack[Asked]) -> Any:
         """Return the handle of each lazy in `values`, computing only what is missing. See `lineage.materialize`."""
@@ -175,14 +180,16 @@ class Session:
             if next(holes(tree), None) is None:
                 raise CompositionError(f"{value!r:.80} is a plain value, not a call; there is nothing to materialise")
         options = RunOptions(**asked).over(self.options)
-        handles = self._answer(self._frozen(list(values)), options, lambda engine: self._handles(engine, trees))
+        with run_env(options.env):
+            handles = self._answer(self._frozen(list(values)), options, lambda engine: self._handles(engine, trees))
         return handles[0] if len(handles) == 1 else tuple(handles)
 
-    def plan(self, *values: Any, refresh: Iterable[Any] = ()) -> Plan:
+    def plan(self, *values: Any, refresh: Iterable[Any] = (), env: Env | None = None) -> Plan:
         """Return what materialising `values` would do, and why. Runs nothing."""
         state["asked"] += 1
         tree = self._frozen(list(values))
-        return planned(self._look_up(self._composed(tree, refresh), tree))
+        with run_env(RunOptions(env=env).over(self.options).env):
+            return planned(self._look_up(self._composed(tree, refresh), tree))
 
     def _frozen(self, value: Any) -> Tree:
         running = inside.get()
@@ -354,7 +361,8 @@ class Session:
             index.forget_call(index.execution(wanted._execution)["call_key"])
             index.forget_recipes(wanted._execution)
         elif isinstance(wanted, Call):
-            graph = self._composed(wanted, ())
+            with run_env(self.options.env):
+                graph = self._composed(wanted, ())
             step = graph.step(wanted)
             record = index.by_recipe([step.key]).get(step.key)
             if record is not None:
