@@ -62,8 +62,8 @@ def _lock(env: Env, root: str, path: Path, who: str) -> Lock:
     return lock
 
 
-def make_lock(env: Env, root: str, who: str, *, tell: Tell = lambda _: None) -> Lock:
-    """Resolve what `env` asks for, write the lock and return it.
+def make_lock(env: Env, root: str, who: str, *, upgrade: bool = False, tell: Tell = lambda _: None) -> Lock:
+    """Resolve what `env` asks for, write the lock and return it. Without `upgrade`, versions that are locked already stay.
 
     Raises:
         EnvError: there is no answer: uv's reason, and `who` asked.
@@ -71,12 +71,19 @@ def make_lock(env: Env, root: str, who: str, *, tell: Tell = lambda _: None) -> 
     path = lock_path(env, root)
     tell(f"resolving the environment of {who} into {path}")
     try:
-        lock = resolve(request_of(env, root), folder=Path(root))
+        lock = resolve(request_of(env, root), kept=None if upgrade else _before(path), folder=Path(root))
     except EnvError as error:
         reason = getattr(error, "reason", str(error))
         raise EnvError(f"the environment of {who} can't be resolved: {reason}", reason=reason, node=who) from error
     write_lock(path, lock)
     return lock
+
+
+def _before(path: Path) -> Lock | None:
+    try:
+        return read_lock(path)
+    except LockError:
+        return None
 
 
 def lock_path(env: Env, root: str) -> Path:

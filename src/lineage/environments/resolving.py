@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
@@ -47,21 +49,26 @@ def worker_needs(requirements: Iterable[str]) -> tuple[str, ...]:
     return tuple(needs[name] for name in sorted(needs) if name not in names)
 
 
-def resolve(request: Request, *, folder: Path | None = None) -> Lock:
+def resolve(request: Request, *, kept: Lock | None = None, folder: Path | None = None) -> Lock:
     """Ask uv, and through it the index, for what `request` comes to. Takes seconds.
 
-    What the worker needs is taken at the driver's versions where that fits, so that instances of classes made with it cross.
+    The versions in `kept` stay where they all fit still. What the worker needs is taken at the driver's versions where that
+    fits, so that instances of classes made with it cross.
 
     Raises:
         EnvError: there is no answer. Field: `reason`, uv's own words.
     """
     python = request.python or own_python()
     wanted = _wanted(request)
-    preferred = [_as_here(requirement) for requirement in request.worker]
-    try:
-        found = _compiled([*wanted, *preferred], python, folder)
-    except EnvError:
-        found = _compiled_or_why([*wanted, *request.worker], python, folder)
+    as_here = [*wanted, *map(_as_here, request.worker)]
+    pins = [f"{package.name}=={package.version}" for package in kept.packages] if kept is not None else []
+    for constraints in (pins, []) if pins else ([],):
+        with contextlib.suppress(EnvError):
+            return _lock(request, python, _compiled(as_here, python, folder, constraints))
+    return _lock(request, python, _compiled_or_why([*wanted, *request.worker], python, folder))
+
+
+def _lock(request: Request, python: str, found: Iterable[Mapping[str, Any]]) -> Lock:
     return Lock(python, request, [_package(package, python) for package in found])
 
 
@@ -91,12 +98,23 @@ def _compiled_or_why(requirements: list[str], python: str, folder: Path | None) 
         raise EnvError(f"no versions can be found for Python {python}: {reason}", reason=reason) from error
 
 
-def _compiled(requirements: list[str], python: str, folder: Path | None) -> list[Mapping[str, Any]]:
+def _compiled(
+    requirements: list[str], python: str, folder: Path | None, constraints: Iterable[str] = ()
+) -> list[Mapping[str, Any]]:
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("\n".join(constraints))
+        file.flush()
+        return _asked_of_uv(requirements, python, folder, file.name)
+
+
+def _asked_of_uv(
+    requirements: list[str], python: str, folder: Path | None, constraints: str
+) -> list[Mapping[str, Any]]:
     major, minor = python.split(".")[:2]
     only = f"python_version < '{major}.{int(minor) + 1}'"
     text = run_uv(
         ["pip", "compile", "-", "--universal", "--python-version", python, "--format", "pylock.toml", "--no-header",
-         "--no-annotate", "--quiet", "--python", sys.executable],
+         "--no-annotate", "--quiet", "--python", sys.executable, "--constraints", constraints],
         given="\n".join(_for_python(requirement, only) for requirement in requirements),
         folder=folder,
     )  # fmt: skip
