@@ -35,7 +35,7 @@ LAYERS = [
     {"storage"},
     {"datasets", "planning", "places"},
     {"incomplete"},
-    {"reasons", "arguments", "remembered"},
+    {"crossing", "reasons", "arguments", "remembered"},
     {"plans"},
     {"executors"},
     {"expansion", "failures", "dispatch", "recording"},

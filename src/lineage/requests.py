@@ -12,6 +12,7 @@ from attrs import evolve
 from lineage import capture
 from lineage.collector import graph_at_rest
 from lineage.content.tree import Tree, holes
+from lineage.crossing import check_crossings
 from lineage.engine import Engine
 from lineage.errors import ExecutorError, ReadOnlyStoreError
 from lineage.executors.base import Executor
@@ -61,6 +62,8 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions)
     if index.writable:
         run = index.begin_run(_name(tree), session.user, os.uname().nodename, _shown_roots(tree), facts)
     status = "interrupted"
+    if work:
+        check_crossings(graph)
     git = GitState() if work else None
     try:
         progress = Progress(session.progress, graph)

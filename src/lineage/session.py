@@ -15,6 +15,7 @@ from lineage.codecs.text import load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.collector import collector_at_rest
 from lineage.content.tree import Branch, Hole, Tree, fill, holes, leaves
+from lineage.crossing import unreadable_here
 from lineage.datasets import Dataset, record_of
 from lineage.defaults import default_store, default_user
 from lineage.engine import Engine, Replan
@@ -256,10 +257,14 @@ class Session:
             filled = self._filled(engine, tree)
             try:
                 return thawer.thaw(filled)
-            except (ObjectMissingError, CorruptObjectError, ClassChangedError):
+            except (ObjectMissingError, CorruptObjectError, ClassChangedError) as error:
+                origins = _origins(engine.graph, tree)
+                foreign = unreadable_here(error, origins) if isinstance(error, ClassChangedError) else None
+                if foreign is not None:
+                    raise foreign from error
                 if attempt == _REPAIRS - 1:
                     raise
-                self._mend(engine, _origins(engine.graph, tree), read=True)
+                self._mend(engine, origins, read=True)
         raise AssertionError("unreachable")
 
     def _filled(self, engine: Engine, tree: Tree) -> Tree:
