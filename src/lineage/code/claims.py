@@ -9,6 +9,7 @@ import that bound it, if that is what it is bound to.
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 from collections.abc import Mapping
 from types import ModuleType
@@ -35,7 +36,8 @@ class Claims:
         """In the body behind `label`, a name leads to `target`."""
         path = None
         if target.startswith(("package ", "stdlib ")) and found.path is None and "." not in found.text:
-            path = _imported_as(namespace, found.text, found.value)
+            built_in = found.text not in namespace and vars(builtins).get(found.text) is found.value
+            path = f"built-in {found.text}" if built_in else _imported_as(namespace, found.text, found.value)
         self._said.add(f"{_plain(label)}: {found.text} is {path or _plain(target)}")
 
     def code(self, label: str, file: str, compiled: bytes) -> None:

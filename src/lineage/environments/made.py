@@ -131,9 +131,15 @@ def _install(folder: Path, wanted: Resolved, offline: bool) -> None:
 
 
 def _interpreter(version: str) -> str:
-    """Return what uv makes an environment of: the interpreter that runs this, where it is of that version."""
+    """Return what uv makes an environment of: the interpreter that runs this, where it is of that version; one of pyenv's,
+    which uv finds only where it is switched on; else whatever uv finds or gets.
+    """
     own = ".".join(map(str, sys.version_info[:3]))
-    return os.path.realpath(sys.executable) if own == version or own.startswith(f"{version}.") else version
+    if f"{own}.".startswith(f"{version}."):
+        return os.path.realpath(sys.executable)
+    root = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"), "versions")
+    found = [place for place in root.glob(f"{version}*/bin/python") if f"{place.parts[-3]}.".startswith(f"{version}.")]
+    return str(max(found, key=lambda place: [int(part) for part in place.parts[-3].split(".")], default=version))
 
 
 def _name(wanted: Resolved) -> str:

@@ -64,7 +64,8 @@ def show(found: Lock) -> str:
     lines = [f"Python {found.python}"]
     for package in found.packages:
         elsewhere = "" if (package.name, package.version) in here else "   (not on this platform)"
-        lines.append(f"  {package.name} {package.version:<12} {_why(package.name, found)}{elsewhere}".rstrip())
+        title = f"{package.name} {package.version}"
+        lines.append(f"  {title:<32}{_why(package.name, found)}{elsewhere}".rstrip())
     return "\n".join([*lines, *found.request.replaced])
 
 

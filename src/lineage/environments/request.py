@@ -45,8 +45,10 @@ def _requirements(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _checked(requirement: Any) -> str:
-    from packaging.requirements import InvalidRequirement, Requirement
-
+    try:
+        from packaging.requirements import InvalidRequirement, Requirement
+    except ImportError:  # in a worker, whose driver has looked at it
+        return str(requirement).strip()
     try:
         parsed = Requirement(requirement)
     except (InvalidRequirement, TypeError) as error:
