@@ -103,10 +103,13 @@ def _classes(hint: Any) -> Iterator[type]:
     waiting = [hint]
     while waiting:
         found = waiting.pop()
-        arguments = typing.get_args(found)
-        if isinstance(found, type) and not arguments:
+        origin = typing.get_origin(found)
+        if isinstance(origin, type) and freezer.kind_of(origin) is not None:
+            yield origin  # data: what its parameters name is no part of it
+        elif origin is not None:
+            waiting += [origin, *typing.get_args(found)]
+        elif isinstance(found, type):
             yield found
-        waiting += [*arguments, *([origin] if (origin := typing.get_origin(found)) is not None else [])]
 
 
 def _named(cls: type) -> str:

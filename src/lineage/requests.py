@@ -14,7 +14,7 @@ from lineage.collector import graph_at_rest
 from lineage.content.tree import Tree, holes
 from lineage.crossing import check_crossings
 from lineage.engine import Engine
-from lineage.errors import ExecutorError, ReadOnlyStoreError
+from lineage.errors import ReadOnlyStoreError
 from lineage.executors.base import Executor
 from lineage.failures import with_others
 from lineage.git import GitState
@@ -145,8 +145,14 @@ def _executor_of(session: Session, options: RunOptions) -> Callable[[Node[..., A
 
     def executor_of(node: Node[..., Any]) -> Executor:
         name = node.given.executor
-        if node.environment() is not None:
-            raise ExecutorError(f"{node.name} has an environment of its own, and no executor here has workers in it")
+        environment = node.environment()
+        if environment is not None:
+            beside = default if name is None else session.executors.find(name)
+            pool = session.executors.pinned(environment, getattr(beside, "workers", 1))
+            if environment not in attached:
+                attached[environment] = pool
+                pool.attach(session.store)
+            return pool
         found = attached.get(name)
         if found is None:
             found = attached[name] = default if name is None else session.executors.find(name)

@@ -23,6 +23,7 @@ _WORKER = {
     "attrs": "attrs>=24.2",
     "beartype": "beartype>=0.22",
     "blake3": "blake3>=1.0",
+    "cloudpickle": "cloudpickle>=3.0",
     "threadpoolctl": "threadpoolctl>=3.5",
     "typeguard": "typeguard>=4.3",
     "typing-extensions": "typing-extensions>=4.12",
