@@ -28,7 +28,9 @@ __all__ = ["VARIABLE", "command", "enter", "surroundings"]
 VARIABLE = "LINEAGE_WORKER_ENVIRONMENT"
 """In a worker's variables: which environment it is of, and what there was in it when it was made."""
 
-_LEFT_OUT = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "CONDA_PREFIX")
+_LEFT_OUT = (
+    "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONDONTWRITEBYTECODE", "PYTHONWARNINGS", "VIRTUAL_ENV", "CONDA_PREFIX",
+)  # fmt: skip
 
 
 def command(place: Made, module: str, arguments: Sequence[str] = ()) -> list[str]:
@@ -41,7 +43,8 @@ def surroundings(place: Made, environment: Resolved, variables: Mapping[str, str
     """Return the variables of a worker, made of the driver's."""
     kept = {name: value for name, value in variables.items() if name not in _LEFT_OUT}
     said = {"resolved": asdict(environment), "inventory": place.noted, "beside": _packages_here(environment)}
-    return {**kept, "PYTHONNOUSERSITE": "1", VARIABLE: json.dumps(said)}
+    caches = str(place.folder / "caches")  # of compiled code, ours included, and nowhere else
+    return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONPYCACHEPREFIX": caches, VARIABLE: json.dumps(said)}
 
 
 def _packages_here(environment: Resolved) -> list[str]:
