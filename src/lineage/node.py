@@ -236,9 +236,11 @@ class Node(Generic[P, R]):
             return True
         return self.code_digest() == digest
 
-    def claims(self) -> tuple[str, ...]:
+    def claims(self, *, by_value: bool = False) -> tuple[str, ...]:
         """Return what a worker of this node's environment must find of its code too: see `lineage.code.claims`."""
-        return (f"version {self.given.version}",) if self.given.version is not None else self.code().claims
+        if self.given.version is not None:
+            return (f"version {self.given.version}",)
+        return self.code().value_claims if by_value else self.code().claims
 
     def packages(self) -> Mapping[str, str]:
         """Return the distributions that the code reaches, and their versions when it was last looked at."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -174,15 +177,13 @@ def test_a_worker_sees_its_environment_and_nothing_of_the_drivers(
     assert place is not None
     assert seen["prefix"] == str(place.folder)
     assert [path for path in seen["path"] if "site-packages" in path] == [
-        f"{place.folder}/lib/python{ln_python()}/site-packages"
+        f"{place.folder}/lib/python{own_python()}/site-packages"
     ]
     assert str(tmp_path) not in seen["path"]
     assert (seen["seed"], seen["names"]) == ("0", [])
 
 
-def ln_python() -> str:
-    import sys
-
+def own_python() -> str:
     return f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
@@ -372,3 +373,76 @@ def test_a_node_of_a_function_runs_in_an_environment_of_the_same_python(
 def test_a_run_on_several_workers_has_as_many_in_an_environment(session: ln.Session, shared: ModuleType) -> None:
     plain = session.compute(ln.map(shared.add, range(10)))
     assert plain == [100 + x for x in range(10)]
+
+
+SCRIPT = """
+    import os
+    import sys
+    from math import floor as rounded
+
+    import lineage as ln
+
+    class Scale:
+        FACTOR = 3
+
+        def of(self, x: int) -> int:
+            return rounded(self.FACTOR * x)
+
+    @ln.node(env=ln.Env(packages=["iniconfig==2.0.0"], lock="envs/tools.lock"))
+    def scaled(x: int) -> list[int]:
+        import iniconfig
+
+        return [Scale().of(x), len(iniconfig.__name__), os.getpid()]
+
+    print("an effect of the script", file=sys.stderr)
+    sys.setrecursionlimit(1234)
+
+    if __name__ == "__main__":
+        value = ln.compute(scaled(2))
+        assert value[2] != os.getpid()
+        print(value[:2])
+    """
+
+
+def test_nodes_of_a_script_run_in_environments_without_what_else_the_script_does(
+    shared: ModuleType, tmp_path: Path
+) -> None:
+    folder = Path(str(shared.__file__)).parent
+    script = folder / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+    variables = {**os.environ, "LINEAGE_STORE": str(tmp_path / "store")}
+    done = subprocess.run([sys.executable, script], env=variables, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("[6, 9]", 0), done.stderr
+    assert done.stderr.count("an effect of the script") == 1
+
+
+def test_nodes_of_a_notebook_run_in_environments(shared: ModuleType, tmp_path: Path) -> None:
+    folder = Path(str(shared.__file__)).parent
+    cells = textwrap.dedent(SCRIPT).replace("print(value[:2])", 'print("found", value[:2])')
+    shell = f"""
+    from IPython.core.interactiveshell import InteractiveShell
+    shell = InteractiveShell.instance()
+    shell.run_cell({cells!r}, store_history=True).raise_error()
+    """
+    variables = {**os.environ, "LINEAGE_STORE": str(tmp_path / "store"), "IPYTHONDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(shell)],
+        cwd=folder,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "found [6, 9]" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def test_a_changed_helper_of_a_notebook_is_another_key(shared: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    scale = {"n": 3}
+
+    @ln.node(env=ln.Env(packages=["iniconfig==2.0.0"], lock=str(Path(str(shared.__file__)).parent / "envs/tools.lock")))
+    def local(x: int) -> int:
+        return x * scale["n"]
+
+    before = local.claims(by_value=True)
+    scale["n"] = 4
+    assert local.claims(by_value=True) != before

@@ -30,7 +30,9 @@ class Claims:
     """Gathers what is said, while a function is walked over."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._imports: set[str] = set()  # where names lead to, by the imports that bound them
+        self._addresses: set[str] = set()  # the same, by what the things say of themselves
+        self._compiled: dict[str, str] = {}
 
     def bound(self, label: str, found: Found, target: str, namespace: Mapping[str, Any]) -> None:
         """In the body behind `label`, a name leads to `target`."""
@@ -38,12 +40,19 @@ class Claims:
         if target.startswith(("package ", "stdlib ")) and found.path is None and "." not in found.text:
             built_in = found.text not in namespace and vars(builtins).get(found.text) is found.value
             path = f"built-in {found.text}" if built_in else _imported_as(namespace, found.text, found.value)
-        self._said.add(f"{_plain(label)}: {found.text} is {path or _plain(target)}")
+        self._imports.add(f"{_plain(label)}: {found.text} is {path or _plain(target)}")
+        self._addresses.add(f"{_plain(label)}: {found.text} is {_plain(target)}")
 
     def code(self, label: str, file: str, compiled: bytes) -> None:
-        """The function behind `label` has no source: its machine code speaks for it."""
+        """The function behind `label` is compiled to this, which speaks for it where there is no source."""
         if not file.startswith(_GENERATED):
-            self._said.add(f"{_plain(label)}: compiled {digest_of('compiled', compiled).hex()}")
+            self._compiled[label] = f"{_plain(label)}: compiled {digest_of('compiled', compiled).hex()}"
+
+    def of_values(self, leaves: Mapping[str, Digest]) -> tuple[str, ...]:
+        """Return what is said of a function that travels as it is compiled, without its module or its source: to the same
+        Python, so that what was compiled can be compared.
+        """
+        return tuple(sorted(self._addresses | set(self._compiled.values()) | _values(leaves)))
 
     def said(self, leaves: Mapping[str, Digest], sources: Mapping[str, str]) -> tuple[str, ...]:
         """Return all of it, in one order."""
@@ -51,10 +60,12 @@ class Claims:
             f"{_plain(label)}: source {digest_of('source', text.encode('utf-8', 'surrogatepass')).hex()}"
             for label, text in sources.items()
         }
-        values = {
-            f"{_plain(label)}: value {digest.hex()}" for label, digest in leaves.items() if label.startswith(_VALUES)
-        }
-        return tuple(sorted(self._said | texts | values))
+        without = {claim for label, claim in self._compiled.items() if label not in sources}
+        return tuple(sorted(self._imports | texts | without | _values(leaves)))
+
+
+def _values(leaves: Mapping[str, Digest]) -> set[str]:
+    return {f"{_plain(label)}: value {digest.hex()}" for label, digest in leaves.items() if label.startswith(_VALUES)}
 
 
 def _plain(label: str) -> str:

@@ -46,7 +46,7 @@ class CodeFingerprint:
     `leaves` has a digest for each part ("function norm", "constant LIMIT", "package polars 2.1.0"),
     so that two fingerprints can be compared part by part; `sources` has their text where it could
     be had. For code with an environment of its own, `claims` is what a process in that environment
-    must find too.
+    must find too, and `value_claims` the same for a function that travels there by value.
     """
 
     digest: Digest
@@ -56,6 +56,7 @@ class CodeFingerprint:
     files: Mapping[str, Digest]
     _guards: Guards = attrs.field(repr=False)
     claims: tuple[str, ...] = ()
+    value_claims: tuple[str, ...] = ()
 
     def is_current(self, *, sources: bool = True) -> bool:
         """Say whether nothing that was seen has been rebound, replaced or changed in place since.
@@ -123,6 +124,8 @@ def _walk(
     for annotation in extra_types:
         walk.item(annotation, walk.root, "type", tolerant=True)
     _unresolved_types(walk, target)
+    walk.drain()
+    value_claims = walk.claims.of_values(walk.leaves) if walk.claims is not None else ()
     walk.finish()
     packages, outside = _outside(walk.distributions.values(), pinned)
     leaves = {**walk.leaves, **outside}
@@ -139,6 +142,7 @@ def _walk(
         files={path: state.digest for path, state in walk.files.items()},
         guards=walk.guards,
         claims=walk.claims.said(leaves, walk.sources) if walk.claims is not None else (),
+        value_claims=value_claims,
     )
     return fingerprint, walk.dispatchers
 

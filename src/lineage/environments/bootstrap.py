@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 import sys
+import types
 
 __all__ = ["Ours", "main"]
 
@@ -31,6 +32,8 @@ def main(arguments: list[str]) -> None:
     """Make `lineage` importable and hand over to the worker."""
     folder, module, *rest = arguments
     sys.meta_path.insert(0, Ours(folder))  # type: ignore[arg-type]
+    sys.modules["lineage.started_by"] = sys.modules["__main__"]  # held; what is called main here is the user's
+    sys.modules["__main__"] = types.ModuleType("__main__")
     importlib.import_module(module).main(rest)
 
 

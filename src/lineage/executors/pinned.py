@@ -12,7 +12,7 @@ from collections import deque
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
-from lineage.code.origin import distributions_of
+from lineage.code.origin import Origin, distributions_of, origin_of_module_name
 from lineage.codecs.thaw import ClassChangedError
 from lineage.environments.inventory import site_packages
 from lineage.environments.made import Made, hold, make
@@ -208,7 +208,8 @@ class Pinned:
     def _undeclared(self, work: Work, top: str) -> LineageError | None:
         assert self._place is not None
         site = site_packages(self._place.folder)
-        if (site / top).exists() or any(site.glob(f"{top}.*")):
+        is_ours = top in sys.modules and origin_of_module_name(top) is Origin.PROJECT
+        if is_ours or (site / top).exists() or any(site.glob(f"{top}.*")):
             return None
         package = next((found.name for found in distributions_of(top)), top)
         return UndeclaredImportError(
@@ -262,7 +263,8 @@ class _Worker:
         self.package = job.package
         if job.parcel.box not in self._known:
             self._known.add(job.parcel.box)
-            self._send((packer.boxes[job.parcel.box], job.work.node.claims()))
+            box = packer.boxes[job.parcel.box]
+            self._send((box, job.work.node.claims(by_value=box.value is not None)))
         self._send(job.parcel)
 
     def _send(self, message: Any) -> None:

@@ -72,7 +72,7 @@ class _Worker:
             if box.package is not None:
                 self._unpack(box.package)
             node = _node_of(box)
-            _compare(box, node.claims(), claims)
+            _compare(box, node.claims(by_value=box.value is not None), claims)
             self._nodes[box.number] = node
         except Exception as error:
             self._refused[box.number] = error
