@@ -11,7 +11,7 @@ import pytest
 
 import lineage as ln
 from environment_project import EnvironmentProject, small_lock
-from lineage.environments.bound import request_of
+from lineage.environments.bound import lock_path, request_of
 from lineage.environments.current import run_env
 from lineage.environments.lock import Package, dump_lock, read_lock
 from lineage.environments.request import Env
@@ -76,6 +76,18 @@ def test_what_the_driver_has_installed_is_no_part_of_the_key_of_a_pinned_node(pr
     assert [leaf for leaf in leaves if leaf.startswith("package attrs ")] == ["package attrs 99"]
 
 
+def test_what_the_environment_has_goes_before_what_is_installed_here_where_that_may_be_used_too(
+    project: EnvironmentProject,
+) -> None:
+    project.lock("envs/train.lock", "toolbox==1", asks=("toolbox",))
+    text = MODULE.replace('train.lock"', 'train.lock", allow_undeclared=True').replace(
+        "import toolbox\n", "import attrs, polars, toolbox\n"
+    )
+    leaves = json.loads(module_of(project, text).train.leaves())["leaves"]
+    assert [leaf for leaf in leaves if leaf.startswith("package attrs ")] == ["package attrs 99"]
+    assert [leaf for leaf in leaves if leaf.startswith("package polars ")]
+
+
 def test_a_node_with_a_version_of_its_own_still_carries_its_environment(project: EnvironmentProject) -> None:
     project.lock("envs/train.lock", "toolbox==1", asks=("toolbox",))
     train = module_of(project).train.options(version="7")
@@ -137,6 +149,19 @@ def test_a_run_adds_to_the_environment_of_every_node(project: EnvironmentProject
     assert module.plain.code_digest() == alone
 
 
+def test_what_one_request_asks_for_is_added_to_what_its_session_does(
+    project: EnvironmentProject, tmp_path: Path
+) -> None:
+    project.lock("envs/both.lock", "more==1", "toolbox==1", asks=("more", "toolbox"))
+    plain = module_of(project, PLAIN).plain
+    both = str(project.folder / "envs/both.lock")
+    with ln.Session(tmp_path / "store", env=Env(packages=["more"])) as session:
+        verdicts = [call.verdict for call in session.plan(plain(1), env=Env(packages=["toolbox"], lock=both))]
+    assert verdicts == ["execute"]
+    assert not (project.folder / "envs").joinpath("run.lock").exists()
+    assert sorted(path.name for path in (project.folder / "envs").iterdir()) == ["both.lock"]
+
+
 def test_a_map_in_a_run_with_an_environment_is_not_that_of_a_run_without(
     project: EnvironmentProject, session: ln.Session
 ) -> None:
@@ -147,6 +172,15 @@ def test_a_map_in_a_run_with_an_environment_is_not_that_of_a_run_without(
     assert set(session.plan(call).counts()) == {"hit"}
     plan = session.plan(call, env=Env(packages=["more"], lock=str(project.folder / "envs/run.lock")))
     assert {planned.verdict for planned in plan} == {"execute"}
+
+
+def test_without_a_name_a_lock_has_one_made_of_what_is_asked_for(project: EnvironmentProject) -> None:
+    root = str(project.folder)
+    path = lock_path(Env(packages=["toolbox"]), root)
+    assert path.parent == project.folder / "envs"
+    assert path == lock_path(Env(packages=["toolbox"], allow_undeclared=True), root)
+    assert path != lock_path(Env(packages=["toolbox>=1"]), root)
+    assert path != lock_path(Env(packages=["toolbox"], python="3.12"), root)
 
 
 def test_extras_of_the_project_come_with_its_own_requirements(project: EnvironmentProject) -> None:

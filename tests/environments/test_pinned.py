@@ -22,6 +22,7 @@ from lineage.environments.made import made, make
 from lineage.environments.operations import create, lock
 from lineage.environments.resolved import resolved
 from lineage.errors import EnvError, ExecutorError, NodeError, UndeclaredImportError
+from lineage.executors.serial import Serial
 from lineage.testing import EventLog
 
 pytestmark = pytest.mark.usefixtures("index")
@@ -67,6 +68,11 @@ MODULE = """
 
     @ln.node(env=tools)
     def process(x: int) -> int:
+        return os.getpid()
+
+    @ln.node(env=tools)
+    def slow_process(x: int) -> int:
+        time.sleep(1)
         return os.getpid()
 
     @ln.node(env=tools, version="1")
@@ -288,6 +294,21 @@ def test_code_that_was_edited_after_it_was_planned_is_not_run(
     assert "constant BASE" in str(caught.value)
 
 
+def test_code_that_was_edited_and_loaded_anew_runs_in_a_worker_that_has_it(
+    session: ln.Session, shared: ModuleType
+) -> None:
+    folder = Path(str(shared.__file__)).parent
+    text = "import lineage as ln\nBASE = {base}\n@ln.node(env=ln.Env(packages=['iniconfig==2.0.0'], lock='envs/tools.lock'))\n"
+    text += "def added(x: int) -> int:\n    return BASE + x\n"
+    (folder / "edited_nodes.py").write_text(text.format(base=100))
+    importlib.invalidate_caches()
+    module = importlib.import_module("edited_nodes")
+    assert session.compute(module.added.options(retries=ln.Retry(platform=0))(1)) == 101
+    (folder / "edited_nodes.py").write_text(text.format(base=20000))
+    importlib.reload(module)
+    assert session.compute(module.added.options(retries=ln.Retry(platform=0))(1)) == 20001
+
+
 def test_an_environment_that_was_changed_by_hand_is_not_worked_in(
     session: ln.Session, shared: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -370,9 +391,20 @@ def test_a_node_of_a_function_runs_in_an_environment_of_the_same_python(
     assert not here.exists()
 
 
-def test_a_run_on_several_workers_has_as_many_in_an_environment(session: ln.Session, shared: ModuleType) -> None:
-    plain = session.compute(ln.map(shared.add, range(10)))
-    assert plain == [100 + x for x in range(10)]
+class Wide(Serial):
+    """Stands for an executor with two workers: environments get as many."""
+
+    workers = 2
+
+
+def test_an_environment_has_as_many_workers_as_the_executor_that_it_stands_beside(
+    shared: ModuleType, tmp_path: Path
+) -> None:
+    with ln.Session(tmp_path / "store", executors={"default": Wide()}) as session:
+        found = session.compute(ln.map(shared.slow_process, range(4)))
+    assert len(set(found)) == 2
+    with ln.Session(tmp_path / "other") as session:
+        assert len(set(session.compute(ln.map(shared.slow_process, range(4))))) == 1
 
 
 SCRIPT = """
