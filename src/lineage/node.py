@@ -363,6 +363,7 @@ def node(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, **
     `retries` and `timeout` (seconds from the start of the call) say what to do about failure; `resources` and
     `executor` (a name bound in the session) where to run; `version` replaces the fingerprint of the code by a text
     that you keep true; `compare` says when two outputs are the same (`exact`; `unordered`; `approx` or `Approx(...)`);
+    `env` (a `lineage.Env`) says among which packages to run, pinned by a lock and part of the key;
     `every` makes a source with one value a period (`"1d"`), which may read clocks and the network.
 
     >>> @node

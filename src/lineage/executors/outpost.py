@@ -36,23 +36,24 @@ class Outpost(Store):
     """A store without an index of its own."""
 
     def __init__(self, description: Description) -> None:
+        self._carried = _Carried()
         super().__init__(
             Path(description["root"]),
             freezer,
             verify=description["verify"],
             trusted=description["trusted"],
             downloads=description["downloads"],
-            index=_Carried(),
+            index=self._carried,
         )
 
     def learn(self, kept: Iterable[Kept]) -> None:
         """Take in how the store keeps what a parcel speaks of."""
-        self.index.known.update({one.content: one for one in kept})
+        self._carried.known.update({one.content: one for one in kept})
 
     def handed_over(self) -> tuple[Kept, ...]:
         """Return what was stored since this was last asked."""
-        kept = tuple(self.index.new.values())
-        self.index.new = {}
+        kept = tuple(self._carried.new.values())
+        self._carried.new = {}
         return kept
 
 

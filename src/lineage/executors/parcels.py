@@ -228,9 +228,9 @@ def is_by_value(node: Node[..., Any]) -> bool:
 def box_node(node: Node[..., Any]) -> bytes:
     """Return a node by value: its function, with all that it reaches in `__main__`, where types of arguments are named too."""
     if isinstance(node, Fold):
-        return cloudpickle.dumps(("folded", box_node(node.merge), _main_image(node)))
+        return bytes(cloudpickle.dumps(("folded", box_node(node.merge), _main_image(node))))
     made = (node.fn, node.given, node.kind, node.name)
-    return cloudpickle.dumps(("made", made, _main_image(node)))
+    return bytes(cloudpickle.dumps(("made", made, _main_image(node))))
 
 
 def _main_image(node: Node[..., Any]) -> dict[str, Any]:
@@ -306,9 +306,9 @@ def _error(result: Result) -> Exception:
 def _pickled(error: Exception) -> bytes:
     """Return an error as it travels; one that does not survive is told by its type and text."""
     try:
-        data = cloudpickle.dumps(error)
+        data: bytes = cloudpickle.dumps(error)
         cloudpickle.loads(data)
     except Exception:
         stand_in = type(error).__name__
-        return cloudpickle.dumps(RuntimeError(f"{stand_in}: {error}"))
+        return bytes(cloudpickle.dumps(RuntimeError(f"{stand_in}: {error}")))
     return data

@@ -58,7 +58,6 @@ class Pinned:
         self._store: Store | None = None
         self._packer: Packer | None = None
         self._waiting: deque[_Job] = deque()
-        self._early: list[Outcome] = []
         self._all: list[_Worker] = []
         self._numbers = 0
         self._broken: ExecutorError | None = None

@@ -69,7 +69,7 @@ class Store:
         self.trusted = trusted
         writable = not read_only and _is_writable(self.root)
         self.objects = LocalObjects(self.root / "objects", verify=verify, memory=self._remembered, writable=writable)
-        self.index: Any = index or SqliteIndex(
+        self.index: SqliteIndex = index or SqliteIndex(
             self.root / "index.sqlite", before_commit=self.objects.sync, writable=writable
         )
         self._borrowed: tempfile.TemporaryDirectory[str] | None = None
