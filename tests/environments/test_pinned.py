@@ -294,6 +294,26 @@ def test_code_that_was_edited_after_it_was_planned_is_not_run(
     assert "constant BASE" in str(caught.value)
 
 
+def test_a_lock_that_changes_after_the_plan_leads_to_no_result(session: ln.Session, shared: ModuleType) -> None:
+    """The key was made of what was locked; what is locked now was never in it."""
+    folder = Path(str(shared.__file__)).parent
+    lock_file = folder / "envs" / "tools.lock"
+    before = lock_file.read_text()
+
+    @ln.node(version="1")
+    def relock(x: int) -> int:
+        other = (folder / "envs" / "older.lock").read_text()
+        lock_file.write_text(other.replace('"iniconfig==1.1.1"', '"iniconfig==2.0.0"'))
+        return x
+
+    try:
+        with pytest.raises((ExecutorError, NodeError), match="or its lock, has changed since this run was planned"):
+            session.compute(shared.version(relock(77)))
+    finally:
+        lock_file.write_text(before)
+    assert session.compute(shared.version(77)) == "2.0.0 77"
+
+
 def test_code_that_was_edited_and_loaded_anew_runs_in_a_worker_that_has_it(
     session: ln.Session, shared: ModuleType
 ) -> None:

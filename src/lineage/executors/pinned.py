@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from lineage.code.origin import Origin, distributions_of, origin_of_module_name
 from lineage.codecs.thaw import ClassChangedError
+from lineage.digest import Digest
 from lineage.environments.inventory import site_packages
 from lineage.environments.made import Made, hold, make
 from lineage.environments.resolved import Resolved
@@ -61,6 +62,7 @@ class Pinned:
         self._all: list[_Worker] = []
         self._numbers = 0
         self._broken: ExecutorError | None = None
+        self._agreed: dict[tuple[int, Digest], Any] = {}
 
     def __repr__(self) -> str:
         return f"Pinned({self.environment.place.hex()[:12]}, workers={self.workers})"
@@ -86,9 +88,11 @@ class Pinned:
         """Take a piece of work. The first makes the environment, if it is not there.
 
         Raises:
-            ExecutorError: the environment can't be made, or the node can't travel to its Python.
+            ExecutorError: the environment can't be made, the node can't travel to its Python, or it has another environment
+                by now than when it was planned.
         """
         assert self._packer is not None
+        self._check_planned(work)
         self._make(work.node.name)
         self._numbers += 1
         box = self._packer.box(work)
@@ -100,6 +104,17 @@ class Pinned:
         parcel = self._packer.parcel(self._numbers, work)
         self._waiting.append(_Job(work, parcel, box.package, 0.0))
         self._hand_out()
+
+    def _check_planned(self, work: Work) -> None:
+        """See to it that a key that was made of one lock leads to no result of another."""
+        node = work.node
+        if (id(node), work.code) in self._agreed:
+            return
+        if node.environment() != self.environment or node.code_digest() != work.code:
+            raise ExecutorError(
+                f"the code of {node.name}, or its lock, has changed since this run was planned; ask again"
+            )
+        self._agreed[id(node), work.code] = node
 
     def _same_python(self) -> bool:
         return self.environment.python.split(".")[:2] == [str(part) for part in sys.version_info[:2]]
