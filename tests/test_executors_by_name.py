@@ -99,3 +99,10 @@ def test_what_a_text_says_of_needs_holds_for_nodes_that_say_nothing(tmp_path: Pa
         with pytest.raises(ExecutorError, match="plain asks for"):
             ln.compute(plain(1), executor="lab")
         assert ln.compute(plain.options(resources=ln.Resources(memory=1))(1), executor="lab") == 1
+
+
+def test_the_text_behind_a_node_s_executor_says_what_the_node_needs(tmp_path: Path) -> None:
+    with ln.Session(tmp_path, executors={"gpu": "serial:memory=900000000"}):
+        assert ln.compute(plain(1)) == 1
+        with pytest.raises(ExecutorError, match="on_gpu asks for"):
+            ln.compute(on_gpu(1))

@@ -6,14 +6,19 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import polars as pl
 import pytest
 
 import lineage as ln
+from lineage.content.tree import Hole
+from lineage.digest import Digest
+from lineage.dispatch import Dispatch
 from lineage.errors import DeclarationError, NodeError, WorkerError
-from lineage.executors.base import Failure
+from lineage.executors.base import Failure, Outcome, Work
 from lineage.failures import Tries, pause_before_retry
+from lineage.planning import Step
 from lineage.records import SideData
 from lineage.testing import EventLog
 from threads_executor import Threads
@@ -143,6 +148,9 @@ def test_an_effect_whose_worker_was_lost_is_not_repeated_unless_it_says_so(sessi
 
     with pytest.raises(NodeError, match=r"failed after 1 attempt \(1 by"):
         ln.compute(tell(1), executor=Threads(2, lose={"tell": 1}))
+    for_all = ln.Retry(platform=5, platform_backoff=0)
+    with pytest.raises(NodeError, match=r"failed after 1 attempt \(1 by"):
+        ln.compute(tell(1), executor=Threads(2, lose={"tell": 1}), retries=for_all)
     again = tell.options(retries=ln.Retry(platform=1, platform_backoff=0))
     assert ln.compute(again(1), executor=Threads(2, lose={"tell": 1})) == 1
 
@@ -296,6 +304,7 @@ def test_an_error_lists_the_other_failures_and_where_to_find_the_rest(session: l
     assert "… and 4 more" in text
     assert 'lineage.calls(run=1, status="failed")' in text
     assert caught.value.facts["others"] == 9
+    assert ln.calls(run=1, status="failed").height == 10
 
 
 def test_a_run_is_tried_and_recorded_as_failed_or_ok(session: ln.Session) -> None:
@@ -341,3 +350,81 @@ def test_an_executor_that_is_slow_keeps_no_other_from_its_work(tmp_path: Path) -
     with ln.Session(tmp_path, executors={"slow": Threads(1)}):
         slow, quick = ln.compute([slowly(x) for x in range(30)], [quickly(x) for x in range(1500)])
     assert max(quick) < max(slow)
+
+
+# -- very many calls
+
+
+@ln.node
+def table(n: int) -> pl.DataFrame:
+    return pl.DataFrame({"x": range(n)})
+
+
+@ln.node
+def height(frame: pl.DataFrame, add: int) -> int:
+    return frame.height + add
+
+
+def test_calls_that_wait_do_not_take_what_is_being_made_again(session: ln.Session, log: EventLog) -> None:
+    shared = table(50)
+    ln.compute(shared)
+    for path in (session.root / "objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    log.clear()
+    count = 1200
+    assert ln.compute([height(shared, i) for i in range(count)], executor=Threads(1)) == [50 + i for i in range(count)]
+    assert log.count("executed") == count + 1
+
+
+def test_calls_are_decided_only_when_there_is_room_for_them(session: ln.Session) -> None:
+    threads = Threads(1, capacity=10)
+    threads.attach(session.store)
+    dispatch = Dispatch(lambda _: threads, lambda *_: None)
+    steps = [Step(cast(Hole, invert(x)), Digest(bytes([x % 256]) * 32), ()) for x in range(1, 3001)]
+    for step in steps:
+        dispatch.park(step)
+    first = dispatch.undecided()
+    assert first == steps[: len(first)]
+    assert len(first) <= 500
+    assert len(dispatch.undecided()) <= 500
+    for step in first:
+        dispatch.put(Work(step.node, (1,), Digest(b""), step.key, 1, ticket=step))
+    dispatch.hand_out()
+    assert len(threads.submitted) == 10
+    assert dispatch.undecided() == []
+    dispatch.cancel()
+    assert not dispatch.has_work
+
+
+class Tardy(ln.Serial):
+    """Hands the second failure for want of inputs over only when the input has been made again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failed = 0
+        self.late: list[Outcome] = []
+        self.is_made = False
+
+    def wait(self, timeout: float | None = None) -> list[Outcome]:
+        if self.late and self.is_made:
+            return [self.late.pop()]
+        (outcome,) = super().wait(timeout)
+        if isinstance(outcome.result, Failure) and outcome.result.cause == "inputs":
+            self.failed += 1
+            if self.failed == 2:
+                self.late.append(outcome)
+                return []
+        self.is_made = self.is_made or outcome.work.node.name == "table"
+        return [outcome]
+
+
+def test_a_call_that_set_out_before_a_repair_and_failed_after_it_is_tried_again(session: ln.Session) -> None:
+    shared = table(50)
+    ln.compute(shared)
+    for path in (session.root / "objects").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    tardy = Tardy()
+    assert ln.compute([height(shared, i) for i in range(3)], executor=tardy) == [50, 51, 52]
+    assert tardy.failed >= 2

@@ -17,7 +17,7 @@ import lineage
 PACKAGE = Path(lineage.__file__).parent
 
 LAYERS = [
-    {"collector", "defaults", "digest", "errors"},
+    {"collector", "defaults", "digest", "errors", "interrupts"},
     {"content", "environments"},
     {"records", "outcomes", "options", "running"},
     {"reads"},
@@ -27,7 +27,7 @@ LAYERS = [
     {"codecs", "files"},
     {"fingerprints"},
     {"identity"},
-    {"graph", "schema", "signatures", "wiring", "structure", "approx", "progress", "git", "streaming"},
+    {"graph", "schema", "signatures", "wiring", "structure", "approx", "git", "streaming"},
     {"node"},
     {"fold", "spread"},
     {"combinators", "mapping", "reduction", "reliance", "pieces"},
@@ -36,13 +36,16 @@ LAYERS = [
     {"datasets", "planning", "places"},
     {"incomplete"},
     {"crossing", "reasons", "arguments", "remembered"},
+    {"asked"},
     {"plans"},
     {"executors"},
-    {"expansion", "failures", "dispatch", "recording"},
+    {"progress"},
+    {"expansion", "failures", "dispatch", "payloads", "recording", "repairs"},
     {"engine"},
     {"requests"},
     {"session"},
-    {"api", "cli"},
+    {"query"},
+    {"api", "asking", "cli", "logs"},
     {"testing"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

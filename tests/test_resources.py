@@ -40,6 +40,7 @@ def test_calls_that_do_not_fit_together_do_not_run_together(session: ln.Session)
     threads = Threads(4, resources=EIGHT)
     assert ln.compute([big(x) for x in range(6)], executor=threads) == list(range(6))
     assert threads.most == 2
+    assert threads.together.count(("big", "big")) >= 3  # what was given back was taken again
 
 
 def test_what_a_run_asks_for_holds_for_nodes_that_ask_for_nothing(session: ln.Session) -> None:
@@ -53,7 +54,7 @@ def test_a_request_that_can_never_be_met_fails_before_anything_runs(session: ln.
     with pytest.raises(ExecutorError, match=r"big asks for 64 GiB of memory, and Threads\(4\) has 8 GiB of memory"):
         ln.compute([plain(1), huge(2)], executor=Threads(4, resources=EIGHT))
     assert log.names() == []
-    assert [run.status for run in session.store.index.runs(1)] == ["interrupted"]
+    assert [run.status for run in session.store.index.runs(1)] == ["failed"]
 
 
 def test_a_gpu_is_refused_where_there_is_none(session: ln.Session) -> None:
@@ -117,6 +118,7 @@ def test_what_is_given_back_can_be_taken_again() -> None:
         budget.take(asked)
         assert not budget.fits(ln.Resources(memory=1))
         budget.release(asked)
+    assert budget.fits(ln.Resources(cpus=64))
 
 
 def test_the_machine_has_something() -> None:
@@ -132,6 +134,17 @@ def test_a_request_shows_itself_in_units() -> None:
     )
 
 
+def test_an_executor_may_refuse_nodes_by_itself_before_anything_runs(session: ln.Session, log: EventLog) -> None:
+    class Picky(Threads):
+        def check(self, node: str, resources: ln.Resources | None) -> None:
+            if node == "big":
+                raise ExecutorError(f"no {node} here, asking for {resources}")
+
+    with pytest.raises(ExecutorError, match="no big here, asking for 1 cpu, 4 GiB of memory"):
+        ln.compute([plain(1), big(2)], executor=Picky(1))
+    assert log.names() == []
+
+
 # -- timeouts
 
 
@@ -139,8 +152,12 @@ def test_serial_refuses_a_timeout_that_its_thread_can_not_enforce(session: ln.Se
     limited = plain.options(timeout=5)
     found: list[Any] = []
 
+    @ln.dynamic
+    def below(x: int) -> int:
+        return plain(x)
+
     def ask() -> None:
-        for call in (limited(1), limited.options(timeout=math.inf)(2)):
+        for call in (limited(1), limited.options(timeout=math.inf)(2), below.options(timeout=5)(3)):
             try:
                 found.append(session.compute(call))
             except NodeError as error:
@@ -149,8 +166,9 @@ def test_serial_refuses_a_timeout_that_its_thread_can_not_enforce(session: ln.Se
     thread = threading.Thread(target=ask)
     thread.start()
     thread.join()
-    assert "Serial can hold it to that in the main thread only" in str(found[0])
+    assert "plain has a timeout, and in this process only the main thread can hold it" in str(found[0])
     assert found[1] == 2
+    assert "below has a timeout" in str(found[2])
 
 
 def test_a_timeout_that_the_code_takes_for_something_else_holds(session: ln.Session) -> None:

@@ -14,12 +14,15 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
+from lineage.asking import calls, datasets, downstream, runs, upstream
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
 from lineage.environments.request import Env
 from lineage.errors import LineageError
 from lineage.executors.serial import Serial
 from lineage.files import Directory, File, files
+from lineage.incomplete import Incomplete
+from lineage.logs import logs
 from lineage.mapping import flatten, map, starmap, zip
 from lineage.node import Node, dynamic, node, sink
 from lineage.options import Approx, Resources, Retry
@@ -39,6 +42,7 @@ __all__ = [
     "Env",
     "Failed",
     "File",
+    "Incomplete",
     "LineageError",
     "Node",
     "Ok",
@@ -50,14 +54,18 @@ __all__ = [
     "Session",
     "Unhashed",
     "attempt",
+    "calls",
     "compute",
     "configure",
     "current",
     "dataset",
+    "datasets",
+    "downstream",
     "dynamic",
     "files",
     "flatten",
     "forget",
+    "logs",
     "main",
     "map",
     "materialize",
@@ -67,6 +75,7 @@ __all__ = [
     "reduce",
     "ref",
     "register",
+    "runs",
     "scan",
     "scratch",
     "show",
@@ -75,6 +84,7 @@ __all__ = [
     "span",
     "starmap",
     "tag",
+    "upstream",
     "view",
     "zip",
 ]

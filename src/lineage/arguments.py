@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from lineage.content.tree import Leaf, Tree, holes
+from lineage.content.tree import Branch, Leaf, Tree, digest_tree, holes
 from lineage.datasets import MADE_OF
 from lineage.digest import Digest
 from lineage.graph import Call
 from lineage.planning import Graph
 
-__all__ = ["described", "with_made_of"]
+__all__ = ["argument_text", "described", "with_made_of"]
 
 _encode = json.JSONEncoder().encode
 _TEXT: dict[type, Callable[[Any], str]] = {
@@ -71,5 +72,37 @@ def _origin(graph: Graph, argument: Tree, digest: Digest) -> str:
     if files:
         entry["files"] = files
     if not steps:
-        entry["shown"] = repr(argument)[:_SHOWN]
+        entry["shown"] = _shown(argument)
     return _encode(entry)
+
+
+def argument_text(argument: Tree) -> str:
+    """Return a plain argument, one without calls in it, as it is recorded."""
+    write = _TEXT.get(type(argument))
+    if write is not None:
+        return write(argument)
+    return _encode({"digest": digest_tree(argument).hex(), "shown": _shown(argument)})
+
+
+def _shown(argument: Tree) -> str:
+    """Return the beginning of what an argument looks like, as Python writes it."""
+    text = "".join(islice(_written(argument), _SHOWN))
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _written(tree: Tree) -> Iterator[str]:
+    """Yield a tree piece by piece, so that only what is shown of a long one is written."""
+    if not isinstance(tree, Branch):
+        yield repr(tree)
+        return
+    opening, closing = _BRACKETS.get(tree.kind, (f"{tree.text.rpartition(':')[2] or tree.kind}(", ")"))
+    yield opening
+    keyed = tree.kind in ("dict", "OrderedDict")
+    for position, item in enumerate(tree.items):
+        if position:
+            yield ": " if keyed and position % 2 else ", "
+        yield from _written(item)
+    yield closing
+
+
+_BRACKETS = {"list": ("[", "]"), "tuple": ("(", ")"), "dict": ("{", "}"), "set": ("{", "}")}

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from lineage.errors import ExecutorError
 from lineage.executors.admission import Admission, Line
 from lineage.executors.base import Executor, Outcome, Work
+from lineage.interrupts import insistently
 from lineage.planning import Step, composes
 
 __all__ = ["Dispatch", "Refusal"]
@@ -62,22 +63,24 @@ class _Lane:
 
     def take_next(self) -> Work | None:
         """Return the next call that may run beside those in flight, if there is one."""
-        admission = self.admission
-        if admission is None or not self.in_flight:  # alone, whatever was checked before can run
-            work = self.waiting.popleft()
+        admission, waiting = self.admission, self.waiting
+        if admission is None or waiting.first.resources is None:
+            work = waiting.popleft()
+        elif not self.in_flight:  # alone, whatever was checked before can run
+            work = waiting.popleft()
+            admission.take(work.resources)
         else:
-            found = self.waiting.next(lambda waiting: admission.fits(waiting.resources))
+            found = waiting.next(lambda other: admission.fits(other.resources))
             if found is None:
                 return None
             work = found
-        if admission is not None:
             admission.take(work.resources)
         self.in_flight += 1
         return work
 
     def give_back(self, work: Work) -> None:
         self.in_flight -= 1
-        if self.admission is not None:
+        if work.resources is not None and self.admission is not None:
             self.admission.release(work.resources)
 
 
@@ -93,10 +96,19 @@ class Dispatch:
         self._of_node: dict[int, _Lane] = {}
         self._later: list[tuple[float, int, Work]] = []
         self._numbers = itertools.count()
+        self.parked = 0
+        self.waiting = 0
+        self.in_flight = 0
+
+    @property
+    def has_later(self) -> bool:
+        """Whether attempts are kept back."""
+        return bool(self._later)
 
     @property
     def has_work(self) -> bool:
-        return bool(self._later) or any(lane.in_flight or lane.parked or len(lane.waiting) for lane in self._lanes)
+        """Whether anything is on its way."""
+        return bool(self.in_flight or self.waiting or self.parked or self._later)
 
     def running(self) -> int:
         """Return how many calls run now: of those in flight, as many as there are workers."""
@@ -112,21 +124,26 @@ class Dispatch:
             ExecutorError: its executor has less than it asks for.
             NotFoundError: no executor is bound to the name that it asks for.
         """
-        admission = self._lane(node).admission
-        if admission is not None:
-            admission.check(resources, node.name)
+        lane = self._lane(node)
+        if lane.admission is not None:
+            lane.admission.check(resources, node.name)
+        check = getattr(lane.executor, "check", None)
+        if check is not None:
+            check(node.name, resources)
 
     def park(self, step: Step) -> None:
         """Let a call whose inputs are there wait for its turn to be decided."""
         (self._here if composes(step) else self._lane(step.node)).parked.append(step)
+        self.parked += 1
 
     def undecided(self) -> list[Step]:
         """Return parked calls for which there is room by now, or soon will be."""
         found: list[Step] = []
-        for lane in self._lanes:
+        for lane in self._lanes if self.parked else ():
             if lane.wants_more:
                 parked = lane.parked
                 found += [parked.popleft() for _ in range(min(_BATCH, len(parked)))]
+        self.parked -= len(found)
         return found
 
     def put(self, work: Work) -> None:
@@ -139,6 +156,7 @@ class Dispatch:
         if lane.admission is not None and work.resources is not None:
             lane.admission.check(work.resources, work.node.name)
         lane.waiting.append(work)
+        self.waiting += 1
 
     def put_later(self, work: Work, pause: float) -> None:
         """Keep an attempt back for `pause` seconds."""
@@ -152,7 +170,7 @@ class Dispatch:
     def hand_out(self) -> list[Refusal]:
         """Give every executor what it has room for; return what it can never carry out."""
         refused: list[Refusal] = []
-        for lane in self._lanes:
+        for lane in self._lanes if self.waiting else ():
             executor = lane.executor
             if executor is None or not len(lane.waiting):
                 continue
@@ -161,9 +179,11 @@ class Dispatch:
                 work = lane.take_next()
                 if work is None:
                     break
+                self.waiting -= 1
                 self._tell("running", work.ticket)
                 try:
                     executor.submit(work)
+                    self.in_flight += 1
                 except ExecutorError as error:
                     lane.give_back(work)
                     refused.append(Refusal(work, error))
@@ -185,7 +205,10 @@ class Dispatch:
     def collect(self) -> list[Outcome]:
         """Return what is done, as soon as anything is, or nothing when an attempt is due again."""
         pause = max(0.0, self._later[0][0] - time.monotonic()) if self._later else None
-        busy = [lane for lane in self._lanes if lane.in_flight]
+        lanes = self._lanes
+        if len(lanes) == 2 and lanes[1].in_flight:  # as in most runs
+            return self._from(lanes[1], pause)
+        busy = [lane for lane in lanes if lane.in_flight]
         if len(busy) == 1:
             return self._from(busy[0], pause)
         if not busy:
@@ -203,18 +226,16 @@ class Dispatch:
         outcomes = lane.executor.wait(timeout)
         for outcome in outcomes:
             lane.give_back(outcome.work)
+        self.in_flight -= len(outcomes)
         return outcomes
 
     def cancel(self) -> None:
         """Give up all that is on its way, whatever interrupts it."""
-        try:
-            self._cancel()
-        except BaseException:
-            self._cancel()
-            raise
+        insistently(self._cancel)
 
     def _cancel(self) -> None:
         self._later.clear()
+        self.parked = self.waiting = self.in_flight = 0
         for lane in self._lanes:
             lane.parked.clear()
             lane.waiting.clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import traceback
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -11,25 +10,21 @@ from typing import Any
 
 from lineage.codecs.freeze import failed_leaf
 from lineage.codecs.text import dump_tree, load_tree
-from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import SCALARS, Leaf, Tree, digest_tree, fill, holes, leaves
+from lineage.content.tree import SCALARS, Tree, digest_tree, fill, holes, leaves
 from lineage.digest import Digest
 from lineage.dispatch import Dispatch
 from lineage.errors import (
-    CorruptObjectError,
     ExecutorError,
     InputChangedError,
     LineageError,
-    MutationError,
-    ObjectMissingError,
 )
-from lineage.executors.base import Cause, Executor, Failure, Outcome, Success, Work
+from lineage.executors.base import Executor, Failure, Outcome, Success, Work
 from lineage.executors.perform import compose
-from lineage.expansion import NEVER, Expansion, catches, is_list_of_calls, relies_below
+from lineage.expansion import NEVER, Expansion, catches, is_list_of_calls, relies_below, spread_out
 from lineage.failures import Tries, as_failed, cause_of, explained, pause_before_retry
-from lineage.graph import Attempt, Call, Item, View, shown
-from lineage.identity import freezer, identify
-from lineage.options import Approx, Options, RunOptions
+from lineage.graph import Attempt, Call, shown
+from lineage.options import Approx, OnFailure, Options
+from lineage.payloads import payload
 from lineage.places import place_key
 from lineage.planning import (
     DONE,
@@ -46,13 +41,16 @@ from lineage.planning import (
 )
 from lineage.recording import Recorder
 from lineage.records import Record, SideData
-from lineage.spread import composed
+from lineage.repairs import Repairs
 from lineage.storage.store import Store
 
 __all__ = ["Engine", "Event", "Replan"]
 
 Event = Callable[[str, Step], None]
 """Told what happens: `running`, `retried`, or a verdict (`hit`, `cutoff`, `executed`, `failed`, `blocked`), and the step."""
+
+
+_RESOLVED = (HIT, DONE)
 
 
 class Replan(Exception):
@@ -69,20 +67,24 @@ class Engine:
         run: int,
         executor_of: Callable[[Any], Executor],
         tell: Event,
-        options: RunOptions,
+        on_failure: OnFailure,
+        options_of: Callable[[Any], Options],
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self.store = store
         self.index = store.index
         self.graph = graph
         self.run = run
         self.tell = tell
-        self.options = options
+        self.on_failure = on_failure
+        self.options_of = options_of
+        self.check = check
         self.dispatch = Dispatch(executor_of, tell)
         self.recorder = Recorder(store, graph, run)
         self._ready: deque[Step] = deque()
         self._flying: dict[Digest, list[Step]] = {}
         self._listed: set[int] = set()
-        self._of_node: dict[int, Options] = {}
+        self.repairs = Repairs(store, graph, self._listed)
         self._seeded: dict[int, bool] = {}
         self._tries: dict[int, Tries] = {}
         self._roots: set[int] = set()
@@ -98,7 +100,7 @@ class Engine:
             ExecutorError: a call asks for what its executor can never give. Nothing has run.
         """
         self._check_requests()
-        if self.options.on_failure == "stop":
+        if self.on_failure == "stop":
             self._roots = {id(step) for step in roots}
         self._enlist()
         self._loop()
@@ -106,7 +108,7 @@ class Engine:
     def repair(self, steps: Iterable[Step]) -> None:
         """Execute calls again whose stored results turned out to be damaged, gone or unreadable."""
         for step in steps:
-            self._reopen(step)
+            self.repairs.reopen(step)
         self._enlist()
         self._loop()
 
@@ -114,14 +116,7 @@ class Engine:
         nodes = {id(step.node): step.node for step in self.graph.order if step.state == NEEDED and step.is_call}
         for node in nodes.values():
             if node.kind not in ("dynamic", "spread"):
-                self.dispatch.check(node, self._options_of(node).resources)
-
-    def _options_of(self, node: Any) -> Options:
-        """Return the options of a node that hold in this run."""
-        found = self._of_node.get(id(node))
-        if found is None:
-            found = self._of_node[id(node)] = self.options.filling(node.given)
-        return found
+                self.dispatch.check(node, self.options_of(node).resources)
 
     # -- the loop
 
@@ -129,12 +124,15 @@ class Engine:
         dispatch = self.dispatch
         try:
             while (self._ready or dispatch.has_work) and not self._is_stopped:
-                self._decide_ready()
-                for work in dispatch.due():
+                if self._ready or dispatch.parked:
+                    self._decide_ready()
+                for work in dispatch.due() if dispatch.has_later else ():
                     self._launch(work)
-                for work, error in dispatch.hand_out():
+                for work, error in dispatch.hand_out() if dispatch.waiting else ():
                     self._take(Outcome(work, Failure(error, "", SideData(attempt=work.attempt))))
-                for outcome in dispatch.collect() if not self._ready else ():
+                outcomes = dispatch.collect() if not self._ready else []
+                self.check()  # before anything is recorded of a call that was interrupted and went on
+                for outcome in outcomes:
                     self._take(outcome)
         finally:
             dispatch.cancel()  # nothing, unless the run was stopped or interrupted
@@ -142,28 +140,40 @@ class Engine:
     def _decide_ready(self) -> None:
         while True:
             self._advance()
-            calls = self.dispatch.undecided()
+            parked = self.dispatch.undecided()
+            calls = [
+                step
+                for step in parked
+                if step.state == NEEDED and not (step.inputs and self._awaits_again(step, step.inputs))
+            ]
             if calls:
                 self._decide(calls)
-            elif not self._ready:
+            elif not parked and not self._ready:
                 return
+
+    def _awaits_again(self, step: Step, inputs: Iterable[Step]) -> bool:
+        """Let a step wait anew for those of its inputs that are being made again since it became ready; say whether there are any."""
+        for made_from in inputs:
+            if made_from.state not in _RESOLVED:
+                self._await(step, inputs)
+                return True
+        return False
 
     def _launch(self, work: Work) -> None:
         """Have an attempt made: by an executor, or here if it composes."""
         step: Step = work.ticket
         if step.state != NEEDED:  # what it was made for has failed meanwhile
             return
-        kind = work.node.kind
-        if kind == "dynamic":
-            self._expand(step, work, compose(work, self.store))
-        elif kind == "spread":
-            assert isinstance(step.hole, Call)
-            self._expand(step, work, self._spread(step.hole))
-        else:
-            try:
-                self.dispatch.put(work)
-            except ExecutorError as error:
-                self._flown(work.key, step, error)
+        if composes(step):
+            made = (
+                compose(work, self.store) if work.node.kind == "dynamic" else spread_out(work, self.graph, self.store)
+            )
+            self._expand(step, work, made)
+            return
+        try:
+            self.dispatch.put(work)
+        except ExecutorError as error:
+            self._flown(work.key, step, error)
 
     def _enlist(self) -> None:
         """Let every step that became needed wait for those of its inputs that are not resolved."""
@@ -240,7 +250,9 @@ class Engine:
                 self.recorder.forget(step)
             elif key in self._flying:
                 self._flying[key].append(step)  # the same call is on its way already
-            else:
+            elif not (
+                step.inputs and self._awaits_again(step, step.inputs)
+            ):  # one of this batch may have found an input damaged
                 self._flying[key] = [step]
                 step.stale = record is not None  # what is recorded no longer holds, and gives way to what comes
                 self._start(step, key)
@@ -257,11 +269,11 @@ class Engine:
         call = step.hole
         assert isinstance(call, Call)
         try:
-            arguments = tuple([self._filled(argument) for argument in call._lineage_arguments])
+            arguments = payload(call, self.graph, self.store)
         except Exception as error:
             self._flown(key, step, error)
             return
-        node, given = step.node, self._options_of(step.node)
+        node, given = step.node, self.options_of(step.node)
         tries = self._tries.get(id(step))
         attempt = tries.total + 1 if tries is not None else 1
         self._launch(
@@ -277,38 +289,7 @@ class Engine:
             found = self._seeded[id(node)] = "numpy" in node.packages()
         return found
 
-    def _filled(self, argument: Tree) -> Tree:
-        """Return an argument as a worker gets it: its inputs in place, its own heavy parts in the store."""
-        if type(argument) in SCALARS:
-            return argument
-        filled = fill(argument, lambda hole: self.graph.tree(self.graph.step(hole)))
-        for leaf in leaves(filled):
-            if leaf.value is not None and not leaf.is_inline:
-                self._keep_literal(leaf)
-        return filled
-
-    def _keep_literal(self, leaf: Leaf) -> None:
-        """Store a heavy argument that was given as a value, unless its owner has changed it since."""
-        if self.index.manifest(leaf.content) is None:
-            now = freezer.freeze(leaf.value)
-            if not isinstance(now, Leaf) or now.content != leaf.content:
-                raise MutationError(
-                    f"a {leaf.kind.partition(':')[2]} given to a call changed after its call was built; pass a copy"
-                )
-        self.store.keep(leaf)
-
     # -- dynamic nodes
-
-    def _spread(self, call: Call) -> tuple[Tree, SideData] | Failure:
-        """Let a built-in node compose, now that what it is given is known: items stay lazy, no data are read."""
-        side = SideData(executor="driver")
-        planned = self.graph.code(call._lineage_node)
-        try:
-            return composed(call, planned, lambda hole: self.graph.tree(self.graph.step(hole)), self.store.read), side
-        except Exception as error:
-            damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
-            cause: Cause = "inputs" if damaged else "user"
-            return Failure(error, "".join(traceback.format_exception(error)), side, cause)
 
     def _expand(self, step: Step, work: Work, composed: tuple[Tree, SideData] | Failure) -> None:
         if isinstance(composed, Failure):
@@ -341,17 +322,19 @@ class Engine:
         broken = [
             origin
             for origin in dict.fromkeys(calls_behind(below))
-            if origin.state in (HIT, DONE) and not origin.repaired and not self.is_whole(origin)
+            if origin.state in (HIT, DONE) and not origin.repaired and not self.repairs.is_whole(origin)
         ]
         for origin in broken:
-            self._reopen(origin)
+            self.repairs.reopen(origin)
         for made_from in below if broken else ():
-            self._reopen_path(made_from)
+            self.repairs.reopen_path(made_from)
 
     def _close_expansion(self, step: Step) -> None:
         tree, side, work = step.expansion
-        step.expansion = None
         below = [self.graph.step(hole) for hole in holes(tree)]
+        if self._awaits_again(step, below):
+            return
+        step.expansion = None
         try:
             full = fill(tree, lambda hole: self.graph.tree(self.graph.step(hole)))
             text = dump_tree(full)
@@ -409,8 +392,8 @@ class Engine:
         tries.count(cause_of(failure))
         pause = None
         if work.node.kind != "spread":
-            retry, is_effect = self._options_of(work.node).retries, work.node.kind == "sink"
-            pause = pause_before_retry(retry, tries, failure, is_effect=is_effect)
+            retry = self.options_of(work.node).retries
+            pause = pause_before_retry(retry, tries, failure, is_effect=_is_effect(work.node))
         if pause is None:
             self._flown(work.key, step, explained(step.hole, work, failure, tries))
         else:
@@ -471,6 +454,7 @@ class Engine:
 
         Only if the record relies on all that this recipe does: another past may have come to the same content.
         """
+        self.index.note_cutoff(record.execution, self.recorder.arguments(step), self.run)
         if step.recipe is not None and set(step.relies_on) <= set(record.relies_on):
             self.index.link(step.recipe, record, self.run)
 
@@ -530,53 +514,27 @@ class Engine:
     def _retry_inputs(self, step: Step, work: Work) -> bool:
         """Execute again the calls that made the damaged inputs of `step`; say whether there is hope."""
         origins = calls_behind(step.inputs)
-        broken = [origin for origin in origins if not origin.repaired and not self.is_whole(origin)]
+        broken = [origin for origin in origins if not origin.repaired and not self.repairs.is_whole(origin)]
         is_awaited = any(origin.repaired and origin.state == NEEDED for origin in origins)
         if not broken and not is_awaited:  # another consumer of them may have asked for the repair already
-            return False
+            tries = self._tries.setdefault(id(step), Tries())
+            if tries.inputs or not any(origin.repaired for origin in origins):
+                return False
+            tries.inputs += 1  # it set out before the repair, and failed after it
         waiting = self._flying.pop(work.key, [step])
         for origin in broken:
-            self._reopen(origin)
+            self.repairs.reopen(origin)
         for again in waiting:
-            self._listed.discard(id(again))
-            self.graph.need(again)
+            self.repairs.need(again)
             for made_from in again.inputs:
-                self._reopen_path(made_from)
+                self.repairs.reopen_path(made_from)
         self._enlist()
         return True
 
-    def is_whole(self, step: Step) -> bool:
-        """Say whether a step's result can be read, by reading it; its objects only, where it is of another environment."""
-        try:
-            if step.node is not None and step.node.environment() is not None:
-                return self.store.is_whole(self.graph.tree(step))
-            Thawer(self.store.read, identify).thaw(self.graph.tree(step))
-        except ClassChangedError:
-            step.outdated = True
-            return False
-        except (LineageError, LookupError, OSError):
-            return False
-        return True
 
-    def _reopen(self, step: Step) -> None:
-        if not step.is_call:
-            self._reopen_path(step)
-            return
-        for leaf in leaves(self.graph.tree(step)) if step.state in (HIT, DONE) else ():
-            if not leaf.is_inline:
-                self.index.drop_manifest(leaf.content)
-        step.tree, step.repaired = None, True
-        self._listed.discard(id(step))
-        self.graph.need(step)
-        self.graph.demand(step.inputs)
-        self.graph.settle()
-
-    def _reopen_path(self, step: Step) -> None:
-        stack = [step]
-        while stack:
-            found = stack.pop()
-            if isinstance(found.hole, (Item, View, Attempt)) and found.state in (HIT, DONE):
-                found.tree, found.digest = None, None
-                self._listed.discard(id(found))
-                self.graph.need(found)
-                stack.extend(found.inputs)
+def _is_effect(node: Any) -> bool:
+    """Say whether a call of `node` may have had its effect though its worker was lost, and the node does not say how often to try
+    again. What a run says of it is said of all nodes, without a thought of effects.
+    """
+    given = node.given.retries
+    return node.kind == "sink" and (given is None or given.platform is None)

@@ -27,6 +27,7 @@
     ├── WorkerError (RuntimeError)          what carried a call out failed, not the call: a worker died, or has other code
     ├── CodecError (TypeError)              a value that can't be stored without loss
     └── NotFoundError (LookupError)         a name, node or digest that no record answers to
+        └── AmbiguousError                  one that several records answer to
 
 Fields hold facts and `__str__` makes the sentence, so that callers never parse text and errors survive the trip from a
 worker process.
@@ -37,6 +38,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AmbiguousError",
     "CodecError",
     "CompositionError",
     "CorruptObjectError",
@@ -192,3 +194,7 @@ class CodecError(LineageError, TypeError):
 
 class NotFoundError(LineageError, LookupError):
     """A name, node or digest that no record answers to."""
+
+
+class AmbiguousError(NotFoundError):
+    """A name, or the beginning of a digest, that may mean several things."""

@@ -54,7 +54,7 @@ class Retry:
     No pause is longer than `cap` seconds, and up to the part `jitter` of it is added at random, so that calls that failed
     together do not come back together. What fails for want of a worker (one that died, that ran out of memory) is no
     error of the node's: it is tried again up to `platform` times, after `platform_backoff`, twice that, ... seconds, and
-    counts by itself. Where `platform` is not given, it is 3, and 0 for a sink, whose effect may have happened.
+    counts by itself. Where `platform` is not given, it is 3, and 0 for a sink, whose effect may have happened, whatever the run says.
 
     >>> Retry(3, backoff=1.0, on=ConnectionError).on
     (<class 'ConnectionError'>,)

@@ -137,6 +137,8 @@ class Graph:
         self.steps: dict[Digest, Step] = {}
         self.order: list[Step] = []
         self.needed: deque[Step] = deque()
+        self.wanted = 0
+        """How many calls the plan has met so far: hits, and those to be resolved."""
         self._by_hole: dict[int, Step] = {}
         self._holes: list[Hole] = []
         self._code: dict[int, tuple[Digest, bytes]] = {}
@@ -313,6 +315,7 @@ class Graph:
             for step in frontier:
                 if step.state != UNSEEN:
                     continue
+                self.wanted += step.is_call
                 record = records.get(step.key) if _is_looked_up(step) else None
                 if record is not None and self.is_current(record.relies_on):
                     step.state, step.record = HIT, record
@@ -421,6 +424,8 @@ class Graph:
 
     def tree(self, step: Step) -> Tree:
         """Return the tree of a step that is a hit or done."""
+        if step.state != HIT and step.state != DONE:
+            raise AssertionError(f"{step!r} was read before it was resolved")  # or what takes it would be given None
         if step.state == HIT and step.tree is None and step.record is not None:
             step.tree = load_tree(self.unspill(step.record.value))
         return step.tree

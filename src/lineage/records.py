@@ -31,7 +31,8 @@ class SideData(NamedTuple):
     """What is known of an execution besides its result: recorded beside it, never hashed into it.
 
     Times are Unix seconds (UTC), durations seconds, memory and sizes bytes. `spans` are timed blocks: name, start within
-    the call, seconds.
+    the call, seconds. `bytes_in` and `bytes_out` are what stored arguments and the result take in the store, `rows_in` and
+    `rows_out` the rows of the tables among them (None where there is none).
     """
 
     started: float = 0.0
@@ -45,6 +46,9 @@ class SideData(NamedTuple):
     log: str = ""
     bytes_out: int = 0
     spans: tuple[tuple[str, float, float], ...] = ()
+    bytes_in: int = 0
+    rows_in: int | None = None
+    rows_out: int | None = None
 
 
 class Execution(NamedTuple):

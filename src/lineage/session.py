@@ -18,6 +18,7 @@ from lineage.content.tree import Branch, Hole, Tree, fill, holes, leaves
 from lineage.crossing import unreadable_here
 from lineage.datasets import Dataset, record_of
 from lineage.defaults import default_store, default_user
+from lineage.digest import Digest
 from lineage.engine import Engine, Replan
 from lineage.environments.current import run_env
 from lineage.environments.request import Env
@@ -41,8 +42,9 @@ from lineage.limits import default_fanout, fanout
 from lineage.node import Node
 from lineage.options import Asked, OnFailure, Resources, Retry, RunOptions
 from lineage.outcomes import Failed
-from lineage.planning import FAILED, Graph, Step, calls_behind
+from lineage.planning import FAILED, Graph, Step, call_key, calls_behind
 from lineage.plans import Plan, planned
+from lineage.progress import Mode
 from lineage.records import Record
 from lineage.reliance import Reliance
 from lineage.remembered import collection_key, note_collection, recalled
@@ -67,12 +69,13 @@ class Session:
     """A store and executors, bound together. As a context manager it is the default inside the `with` block.
 
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
-    names to executors (or to texts such as `"processes:4"`), `"default"` among them; `retries`, `timeout`, `resources` and
-    `on_failure` hold for every run, `retries` and the like for nodes that do not say their own; `env` is what
-    all nodes inherit of their environment, and add to; `verify` says when stored bytes are checked (`always`, `first`,
-    `never`); a store that is not `trusted` reads no pickles; with `read_only` what the store has is served, work is
-    refused, and nothing in its folder changes; `downloads` is how many bytes of copies of remote inputs may lie beside
-    the store; `max_fanout` (100,000) is how many calls one `map` may make, inside the block and in this session's runs;
+    names to executors (or to texts such as `"processes:4"`), `"default"` among them; `retries`, `timeout`, `resources` hold for
+    nodes that do not say their own, `on_failure` for runs that do not; `env` is what all nodes
+    inherit of their environment, and add to; `verify` says when stored bytes are checked (`always`,
+    `first`, `never`); a store that is not `trusted` reads no pickles; with `read_only` what the store has is served, work is
+    refused, and nothing in its folder changes; `progress` is `"bar"`, `"lines"` (plain lines, for logs) or `"off"` (default: a bar on
+    a terminal); `downloads` is how many bytes of copies of remote inputs may lie beside the store; `max_fanout` (100,000)
+    is how many calls one `map` may make, inside the block and in this session's runs;
     `on_event` is told `(verdict, node name, call text)` of what happens.
 
     >>> import tempfile
@@ -97,7 +100,7 @@ class Session:
         resources: Resources | None = None,
         on_failure: OnFailure | None = None,
         env: Env | None = None,
-        progress: bool | None = None,
+        progress: Mode = None,
         downloads: int = LIMIT,
         max_fanout: int | None = None,
         on_event: Callable[[str, str, str], None] | None = None,
@@ -192,6 +195,16 @@ class Session:
         with run_env(RunOptions(env=env).over(self.options).env):
             return planned(self._look_up(self._composed(tree, refresh), tree))
 
+    def key_of(self, call: Call) -> Digest | None:
+        """Return the key of a call by code and content; None while the results that it takes are not there."""
+        with run_env(self.options.env):
+            graph = self._look_up(self._composed(call, ()), call)
+        step = graph.step(call)
+        if step.record is not None:
+            return step.record.call_key
+        known = all(graph.complete(made_from) for made_from in step.inputs)
+        return call_key(graph, step) if known else None
+
     def _frozen(self, value: Any) -> Tree:
         running = inside.get()
         if running is not None:
@@ -280,7 +293,9 @@ class Session:
     def _mend(self, engine: Engine, origins: list[Step], *, read: bool) -> None:
         """Execute again the calls whose results are damaged or gone."""
         broken = [
-            step for step in origins if not (engine.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
+            step
+            for step in origins
+            if not (engine.repairs.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
         ]
         if broken and not self.store.index.writable:
             raise ReadOnlyStoreError(
@@ -288,7 +303,7 @@ class Session:
                 "open one that can be written"
             )
         if broken:
-            with conditions(self, engine.graph):
+            with conditions(self, engine.graph, engine.options_of):
                 engine.repair(broken)
             self.store.index.flush()
             for step in broken:

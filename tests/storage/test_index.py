@@ -318,11 +318,19 @@ def test_a_migration_that_fails_changes_nothing(
     again.close()
 
 
+def undo_version_3(db: sqlite3.Connection) -> None:
+    for table in ("cutoffs", "edges", "file_uses", "results", "run_spans", "failures"):
+        db.execute(f"DROP TABLE {table}")
+    for column in ("bytes_in", "rows_in", "rows_out"):
+        db.execute(f"ALTER TABLE executions DROP COLUMN {column}")
+
+
 def test_an_index_of_the_first_version_is_read_and_written_on(index: SqliteIndex, tmp_path: Path) -> None:
     record = index.record(an_execution("a"), Recipe(key("r")), 1)
     index.close()
     db = sqlite3.connect(tmp_path / "index.sqlite")
     with db:  # as the first version laid it out: one table for each kind of key
+        undo_version_3(db)
         db.execute("INSERT INTO calls SELECT * FROM young_calls")
         db.execute("INSERT INTO recipes SELECT * FROM young_recipes")
         db.execute("DROP TABLE young_calls")

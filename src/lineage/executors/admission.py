@@ -95,6 +95,10 @@ class Line(Generic[T]):
     def __len__(self) -> int:
         return len(self._items)
 
+    @property
+    def first(self) -> T:
+        return self._items[0]
+
     def append(self, item: T) -> None:
         self._items.append(item)
 
@@ -102,8 +106,7 @@ class Line(Generic[T]):
         """Take the first that fits; None if nobody may go now."""
         items = self._items
         if items and fits(items[0]):
-            self._passed = 0
-            return items.popleft()
+            return self.popleft()
         if self._passed >= _PATIENCE:
             return None
         for position in range(1, min(len(items), _WINDOW)):
@@ -115,6 +118,8 @@ class Line(Generic[T]):
         return None
 
     def popleft(self) -> T:
+        """Take the first, whether it fits or not."""
+        self._passed = 0
         return self._items.popleft()
 
     def clear(self) -> None:

@@ -79,8 +79,9 @@ class Executor(Protocol):
     Promises: every piece of work submitted comes back once from `wait`, as a success or a failure, unless it is cancelled; the objects of
     results are durable, or become so at the store's next flush, before they come back; an executor changes neither keys nor digests.
 
-    It may have two attributes more. `resources` (a `Resources`) is what it has: the engine then hands it only what fits beside
-    what runs, and refuses what never can. `workers` is how many calls it runs at a time, for people to see.
+    It may have more. `resources` (a `Resources`) is what it has: the engine then hands it only what fits beside what runs, and refuses
+    what never can. `check(node, resources)` is asked once for each node before anything runs, and raises an ExecutorError where
+    calls of that name that need that can never be carried out. `workers` is how many calls it runs at a time, for people to see.
     """
 
     name: str

@@ -5,11 +5,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from lineage.errors import ExecutorError
 from lineage.executors.admission import of_this_machine
 from lineage.executors.base import Outcome, Work
 from lineage.executors.perform import perform
-from lineage.executors.timeouts import is_enforceable
+from lineage.executors.timeouts import refuse_unless_enforceable
 from lineage.options import Resources
 from lineage.storage.store import Store
 
@@ -57,11 +56,8 @@ class Serial:
         self._waiting.clear()  # what an interrupted run left behind
 
     def submit(self, work: Work) -> None:
-        if work.timeout is not None and not is_enforceable():
-            raise ExecutorError(
-                f"{work.node.name} has a timeout, and Serial can hold it to that in the main thread only. Ask from the main "
-                "thread, use executor='processes', or say timeout=math.inf on the node"
-            )
+        if work.timeout is not None:
+            refuse_unless_enforceable(work.node.name)
         self._waiting.append(work)
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:

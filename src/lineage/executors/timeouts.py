@@ -6,7 +6,9 @@ import signal
 import threading
 from typing import Any
 
-__all__ = ["in_time", "is_enforceable", "timed_out"]
+from lineage.errors import ExecutorError
+
+__all__ = ["in_time", "refuse_unless_enforceable", "timed_out"]
 
 
 def timed_out(node: str, seconds: float) -> TimeoutError:
@@ -18,16 +20,30 @@ def timed_out(node: str, seconds: float) -> TimeoutError:
     return TimeoutError(f"{node} ran for more than {seconds:g} s")
 
 
-def is_enforceable() -> bool:
-    """Say whether this thread can interrupt itself: Python lets the main thread do so only."""
-    return threading.current_thread() is threading.main_thread()
+def refuse_unless_enforceable(node: str) -> None:
+    """Refuse a timeout of `node` in a thread that can't interrupt itself: Python lets the main thread do so only.
+
+    Raises:
+        ExecutorError: this is another thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise ExecutorError(
+            f"{node} has a timeout, and in this process only the main thread can hold it to that. Ask from the main "
+            "thread, use executor='processes', or say timeout=math.inf on the node"
+        )
 
 
 def in_time(seconds: float | None, node: str) -> Any:
-    """Return a context manager that interrupts what runs in it after `seconds`. Only in the main thread, and only Python
-    code: what runs inside a library is interrupted when it comes back.
+    """Return a context manager that interrupts what runs in it after `seconds`: Python code at once, what runs inside a
+    library when it comes back.
+
+    Raises:
+        ExecutorError: this is not the main thread.
     """
-    return _no_limit if seconds is None else _Limit(seconds, node)
+    if seconds is None:
+        return _no_limit
+    refuse_unless_enforceable(node)
+    return _Limit(seconds, node)
 
 
 class _NoLimit:

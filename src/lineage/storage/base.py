@@ -56,6 +56,8 @@ class Index(Protocol):
     calls soon after each write). Where two processes write one key, `record` returns the winner to both.
     """
 
+    writable: bool
+
     def by_recipe(self, keys: Sequence[Digest], codes: Sequence[Digest] = ()) -> dict[Digest, Record]:
         """Return the records of those of `keys` that have one.
 
@@ -83,6 +85,14 @@ class Index(Protocol):
     def drop_manifest(self, content: Digest) -> None: ...
 
     def info(self, content: Digest) -> dict[str, Any]: ...
+
+    def note_cutoff(self, execution: int, arguments: str, run: int) -> None:
+        """Keep in the history that a call with these arguments (JSON) was found equal to `execution`."""
+
+    def ask(self, statement: str, values: Sequence[Any] = (), *, derived: bool = False) -> list[tuple[Any, ...]]:
+        """Return the rows of a query over the tables of `lineage.storage.schema`; with `derived`, over those too that
+        `lineage.storage.derived` fills.
+        """
 
     def collection(self, key: Digest) -> tuple[str, tuple[tuple[str, str], ...]] | None:
         """Return the text of a large collection of results that was answered before, and what it relies on."""
@@ -128,6 +138,11 @@ class Index(Protocol):
     def latest_of(self, reference: str) -> Record | None: ...
 
     def execution(self, number: int) -> dict[str, Any]: ...
+
+    def attempts(self, call_key: Digest, before: int | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the latest executions of a call whose numbers are below `before`, the latest last: their `id`, `run`, `status`,
+        `attempt`, `log` and `error`.
+        """
 
     def begin_run(self, name: str, user: str, host: str, roots: str, facts: Mapping[str, Any]) -> int: ...
 

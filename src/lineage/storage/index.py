@@ -19,6 +19,7 @@ from lineage.codecs.base import Blob, Manifest
 from lineage.digest import Digest
 from lineage.records import Execution, Record, Run
 from lineage.storage.base import Recipe
+from lineage.storage.derived import Derived
 from lineage.storage.groups import Groups
 from lineage.storage.keys import RECORD, Keys, record_of_row
 
@@ -26,10 +27,10 @@ __all__ = ["SqliteIndex"]
 
 _EXECUTION = (
     "id, call_key, node, code, run, status, result, value, arguments, error, relies_on, note, "
-    "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out, spans"
+    "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out, spans, bytes_in, rows_in, rows_out"
 )
 _CHUNK = 500
-_INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 23)})"
+_INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 26)})"
 
 
 class SqliteIndex:
@@ -53,6 +54,7 @@ class SqliteIndex:
         )
         self._calls = Keys(self._groups, "calls", 2)
         self._recipes = Keys(self._groups, "recipes", 4)
+        self._derived = Derived(self._groups)
 
     # -- what waits in memory
 
@@ -60,16 +62,20 @@ class SqliteIndex:
         self._new_executions: list[tuple[Any, ...]] = []
         self._new_calls: dict[Digest, Record] = {}
         self._new_recipes: dict[Digest, tuple[Recipe, Record, int]] = {}
+        self._new_cutoffs: list[tuple[int, int, str]] = []
 
     def _write_out(self) -> None:
         executions, calls, recipes = self._new_executions, self._new_calls, self._new_recipes
-        if not executions and not recipes:
+        cutoffs = self._new_cutoffs
+        if not executions and not recipes and not cutoffs:
             return
         self._begin_to_wait()
         if executions:
             self._groups.write_many(_INSERT_EXECUTION, executions)
         self._calls.put([(key, record.execution) for key, record in calls.items()])
         self._recipes.put([(*recipe, record.execution, run) for recipe, record, run in recipes.values()])
+        if cutoffs:
+            self._groups.write_many("INSERT INTO cutoffs (run, execution, arguments) VALUES (?, ?, ?)", cutoffs)
 
     def _on_change(self, lost: bool) -> None:
         """Forget what is remembered of the tables: others have written, or the open group was lost."""
@@ -168,6 +174,14 @@ class SqliteIndex:
         )
         return found[0] if found else {}
 
+    def attempts(self, call_key: Digest, before: int | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        found = self._groups.all(
+            "SELECT id, run, status, attempt, log, error FROM executions WHERE call_key = ? AND id < ? ORDER BY id DESC LIMIT ?",
+            (call_key, (1 << 62) if before is None else before, limit),
+            named=True,
+        )
+        return found[::-1]
+
     def stamp(self, path: str) -> tuple[str, Digest] | None:
         row = self._groups.peek("SELECT stamp, digest FROM stamps WHERE path = ?", path)
         return None if row is None else (row[0], row[1])
@@ -205,6 +219,14 @@ class SqliteIndex:
         )
         return [Run(*row[:8], counts=json.loads(row[8]), facts=json.loads(row[9])) for row in rows]  # type: ignore[misc]
 
+    def ask(self, statement: str, values: Sequence[Any] = (), *, derived: bool = False) -> list[tuple[Any, ...]]:
+        """Return the rows of a query. What waits in memory counts. With `derived`, the tables of
+        `lineage.storage.derived` are brought up to date first.
+        """
+        if derived:
+            self._derived.bring_up()
+        return self._groups.all(statement, values)
+
     # -- writes
 
     def record(self, execution: Execution, recipe: Recipe | None, run: int, *, replace: bool = False) -> Record:
@@ -239,6 +261,12 @@ class SqliteIndex:
         with self._groups.lock:
             self._groups.begin(run)
             self._link(recipe, record, run)
+            self._groups.wrote(1)
+
+    def note_cutoff(self, execution: int, arguments: str, run: int) -> None:
+        with self._groups.lock:
+            self._groups.begin(run)
+            self._new_cutoffs.append((run, execution, arguments))
             self._groups.wrote(1)
 
     def _link(self, recipe: Recipe, record: Record, run: int) -> None:
@@ -350,6 +378,7 @@ class SqliteIndex:
                 json.dumps(execution.relies_on) if execution.relies_on else None, note,
                 side.started, side.wall, side.cpu, side.memory, side.attempt, side.executor, side.host,
                 side.process, side.log, side.bytes_out, json.dumps(side.spans) if side.spans else None,
+                side.bytes_in, side.rows_in, side.rows_out,
             )
         )  # fmt: skip
         return number

@@ -12,7 +12,7 @@ from lineage.errors import StoreVersionError
 
 __all__ = ["VERSION", "prepare"]
 
-VERSION = 2
+VERSION = 3
 """Raised when the tables change; a migration for each step stands in `_MIGRATIONS`."""
 
 _TABLES = """
@@ -27,7 +27,7 @@ CREATE TABLE executions (
     id INTEGER PRIMARY KEY, call_key BLOB, node INTEGER, code INTEGER, run INTEGER, status TEXT,
     result BLOB, value TEXT, arguments TEXT, error TEXT, relies_on TEXT, note TEXT,
     started REAL, wall REAL, cpu REAL, memory INTEGER, attempt INTEGER, executor TEXT, host TEXT, process INTEGER,
-    log TEXT, bytes_out INTEGER, spans TEXT
+    log TEXT, bytes_out INTEGER, spans TEXT, bytes_in INTEGER, rows_in INTEGER, rows_out INTEGER
 );
 CREATE INDEX executions_by_node ON executions (node, id);
 CREATE TABLE calls (key BLOB PRIMARY KEY, execution INTEGER) WITHOUT ROWID;
@@ -49,7 +49,26 @@ CREATE TABLE young_recipes (key BLOB PRIMARY KEY, base BLOB, execution INTEGER, 
 """
 """The latest rows of `calls` and `recipes`, which go before theirs (`lineage.storage.keys`)."""
 
-_MIGRATIONS: dict[int, str] = {1: _YOUNG}
+_DERIVED = """
+CREATE TABLE cutoffs (id INTEGER PRIMARY KEY, run INTEGER, execution INTEGER, arguments TEXT);
+CREATE TABLE edges (target INTEGER, source INTEGER, equal INTEGER, PRIMARY KEY (target, source)) WITHOUT ROWID;
+CREATE INDEX edges_by_source ON edges (source);
+CREATE TABLE file_uses (path TEXT, execution INTEGER, PRIMARY KEY (path, execution)) WITHOUT ROWID;
+CREATE TABLE results (prefix INTEGER, execution INTEGER, PRIMARY KEY (prefix, execution)) WITHOUT ROWID;
+CREATE TABLE run_spans (run INTEGER PRIMARY KEY, first INTEGER, last INTEGER);
+CREATE TABLE failures (execution INTEGER PRIMARY KEY);
+"""
+"""Calls that were found equal to an execution; and what is derived of `executions` and of those when a query first
+needs it (`lineage.storage.derived`), so that recording pays nothing for it.
+"""
+
+_MEASURES = """
+ALTER TABLE executions ADD COLUMN bytes_in INTEGER;
+ALTER TABLE executions ADD COLUMN rows_in INTEGER;
+ALTER TABLE executions ADD COLUMN rows_out INTEGER;
+"""
+
+_MIGRATIONS: dict[int, str] = {1: _YOUNG, 2: _MEASURES + _DERIVED}
 
 
 def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
@@ -74,7 +93,7 @@ def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
     try:
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if found == 0:
-            _run(connection, _TABLES + _YOUNG)
+            _run(connection, _TABLES + _YOUNG + _DERIVED)
         for version in range(found, VERSION) if found else ():
             _run(connection, _MIGRATIONS[version])
         connection.execute(f"PRAGMA user_version = {VERSION}")
