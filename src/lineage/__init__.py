@@ -13,6 +13,8 @@ def count(items: list[str]) -> int:
 ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
+from typing import TYPE_CHECKING, Any
+
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
 from lineage.asking import calls, datasets, downstream, runs, upstream
 from lineage.combinators import attempt, ref
@@ -35,6 +37,9 @@ from lineage.session import Session, configure
 from lineage.shards import partition, scan, shuffle, view
 from lineage.signatures import Unhashed
 
+if TYPE_CHECKING:
+    from lineage.executors.processes import Processes
+
 __all__ = [
     "Approx",
     "Dataset",
@@ -47,6 +52,7 @@ __all__ = [
     "Node",
     "Ok",
     "Plan",
+    "Processes",
     "Resources",
     "Retry",
     "Schema",
@@ -88,3 +94,15 @@ __all__ = [
     "view",
     "zip",
 ]
+
+_LATER = {"Processes": "lineage.executors.processes"}
+"""Names that most programs don't need: loaded when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'lineage' has no attribute {name!r}")
+    import importlib
+
+    found = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    return found

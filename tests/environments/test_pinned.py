@@ -432,6 +432,9 @@ SCRIPT = """
     import sys
     from math import floor as rounded
 
+    import polars as pl
+    from polars import DataFrame
+
     import lineage as ln
 
     class Scale:

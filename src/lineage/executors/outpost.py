@@ -36,15 +36,15 @@ class Outpost(Store):
     """A store without an index of its own."""
 
     def __init__(self, description: Description) -> None:
-        self._carried = _Carried()
         super().__init__(
             Path(description["root"]),
             freezer,
             verify=description["verify"],
             trusted=description["trusted"],
             downloads=description["downloads"],
-            index=self._carried,
+            index=(carried := _Carried()),
         )
+        self._carried = carried
 
     def learn(self, kept: Iterable[Kept]) -> None:
         """Take in how the store keeps what a parcel speaks of."""

@@ -20,7 +20,7 @@ from types import ModuleType
 from lineage.code.origin import Origin, origin_of_file, origin_of_module
 from lineage.codecs.paths import remove_tree
 
-__all__ = ["Members", "packed", "project_members", "unpacked"]
+__all__ = ["Members", "main_script", "packed", "project_members", "unpacked"]
 
 Members = dict[str, str]
 """Place in a package (`pkg/module.py`) to the file that stands there."""
@@ -41,12 +41,24 @@ def project_members(data: Iterable[str] = ()) -> Members:
             if name not in seen:
                 seen.add(name)
                 waiting += _found(name)
+    script = main_script()
+    if script is not None:
+        members.setdefault(os.path.basename(script), script)
+        roots.add(os.path.dirname(script))
     for path in data:
         for root in sorted(roots, key=len, reverse=True):
             if path.startswith(root + os.sep):
                 members.update(_files(path, root))
                 break
     return members
+
+
+def main_script() -> str | None:
+    """Return the file of the script that runs, if one does."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not isinstance(file, str) or not file.endswith(".py") or not os.path.isfile(file):
+        return None
+    return os.path.abspath(file) if origin_of_file(file) is Origin.PROJECT else None
 
 
 def _is_ours(name: str, module: object) -> bool:

@@ -7,11 +7,8 @@ worker needs no index. Data goes through the store.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
-
-import cloudpickle
 
 from lineage.codecs.plain import find_by_name
 from lineage.codecs.text import dump_tree, load_tree
@@ -19,8 +16,9 @@ from lineage.content.tree import SCALARS, Leaf, Tree, leaves
 from lineage.digest import Digest
 from lineage.errors import NotFoundError
 from lineage.executors.base import Failure, Kept, Success, Work
+from lineage.executors.by_value import closed, is_by_value, opened
+from lineage.executors.faults import error_as_bytes, error_from
 from lineage.executors.packages import Members, packed, project_members
-from lineage.fold import Fold
 from lineage.node import Node
 from lineage.options import Options
 from lineage.records import SideData
@@ -32,9 +30,7 @@ __all__ = [
     "Parcel",
     "Result",
     "as_result",
-    "box_node",
     "from_result",
-    "is_by_value",
     "unboxed",
     "unparcelled",
 ]
@@ -117,7 +113,7 @@ class Packer:
 
     def _boxed(self, node: Node[..., Any], code: Digest) -> Box:
         self._pack(node)
-        value = None if not is_by_value(node) else box_node(node)
+        value = closed(node) if is_by_value(node) else None
         given = tuple((name, getattr(node.given, name)) for name in _OF_KEYS)
         number = len(self._known)
         return Box(number, node.reference, value, given, node.kind, node.name, code, node.leaves(), self.package)
@@ -175,7 +171,7 @@ def _code_values(found: list[Leaf]) -> Iterator[tuple[Digest, bytes]]:
             except NotFoundError:
                 importable = False
             if not importable:
-                yield leaf.content, cloudpickle.dumps(leaf.value)
+                yield leaf.content, closed(leaf.value)
 
 
 def _live(found: list[Leaf]) -> Iterator[Digest]:
@@ -183,9 +179,9 @@ def _live(found: list[Leaf]) -> Iterator[Digest]:
     return (leaf.content for leaf in found if leaf.family == "file" and (leaf.info or {}).get("live"))
 
 
-def unparcelled(parcel: Parcel, node: Node[..., Any], code: Digest) -> Work:
-    """Return the work that travelled as `parcel`."""
-    values = {content: cloudpickle.loads(data) for content, data in parcel.code_values}
+def unparcelled(parcel: Parcel, node: Node[..., Any], code: Digest, folder: str | None = None) -> Work:
+    """Return the work that travelled as `parcel`; its code package lies unpacked in `folder`."""
+    values = {content: opened(data, folder) for content, data in parcel.code_values}
     arguments = tuple(_argument(argument, values, parcel.live) for argument in parcel.arguments)
     return Work(
         node, arguments, code, parcel.key, parcel.run, parcel.seeded, None, parcel.attempt, parcel.timeout,
@@ -208,54 +204,14 @@ def _argument(argument: Any, values: Mapping[Digest, Any], live: tuple[Digest, .
 # -- nodes
 
 
-def is_by_value(node: Node[..., Any]) -> bool:
-    """Say whether a worker can't find `node` by importing its module from the code package."""
-    module = node.fn.__module__
-    if module == "__main__" or "<locals>" in node.reference or "<lambda>" in node.reference:
-        return True
-    if module == "lineage" or module.startswith("lineage."):
-        return False
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if not isinstance(file, str):
-        return True
-    try:
-        found = find_by_name(node.reference)
-    except NotFoundError:
-        return True
-    return (found.fn if isinstance(found, Node) else found) is not node.fn
-
-
-def box_node(node: Node[..., Any]) -> bytes:
-    """Return a node by value: its function, with all that it reaches in `__main__`, where types of arguments are named too."""
-    if isinstance(node, Fold):
-        return bytes(cloudpickle.dumps(("folded", box_node(node.merge), _main_image(node))))
-    made = (node.fn, node.given, node.kind, node.name)
-    return bytes(cloudpickle.dumps(("made", made, _main_image(node))))
-
-
-def _main_image(node: Node[..., Any]) -> dict[str, Any]:
-    """Return the classes and functions of `__main__`, by which values name their types."""
-    if node.fn.__module__ != "__main__" and "<locals>" not in node.reference:
-        return {}
-    found: dict[str, Any] = {}
-    for name, value in list(vars(sys.modules["__main__"]).items()):
-        if callable(value) and getattr(value, "__module__", None) == "__main__" and not isinstance(value, Node):
-            try:
-                cloudpickle.dumps(value)
-            except Exception:
-                continue  # nothing that this node reaches, or its own pickling says so
-            found[name] = value
-    return found
-
-
-def unboxed(box: Box) -> Node[..., Any]:
-    """Return the node that travelled as `box`.
+def unboxed(box: Box, folder: str | None) -> Node[..., Any]:
+    """Return the node that travelled as `box`; its code package lies unpacked in `folder`.
 
     Raises:
         NotFoundError: it can't be imported here.
     """
     if box.value is not None:
-        return _unpickled(box.value)
+        return opened(box.value, folder)  # type: ignore[no-any-return]
     found = find_by_name(box.reference)
     given = dict(box.given)
     if isinstance(found, Node):
@@ -263,14 +219,6 @@ def unboxed(box: Box) -> Node[..., Any]:
             return found
         found = found.fn
     return Node(found, Options(**given), box.kind, box.name)  # type: ignore[arg-type]
-
-
-def _unpickled(data: bytes) -> Node[..., Any]:
-    how, made, image = cloudpickle.loads(data)
-    vars(sys.modules["__main__"]).update(image)
-    if how == "folded":
-        return Fold(_unpickled(made))
-    return Node(*made)
 
 
 # -- results
@@ -282,33 +230,15 @@ def as_result(number: int, result: Success | Failure, kept: tuple[Kept, ...]) ->
     if isinstance(result, Success):
         text = result.tree if type(result.tree) in SCALARS else (result.text,)
         return Result(number, text, result.digest, result.note, b"", "", None, side, kept)
-    return Result(number, None, None, None, _pickled(result.error), result.traceback, result.cause, side, kept)
+    return Result(number, None, None, None, error_as_bytes(result.error), result.traceback, result.cause, side, kept)
 
 
 def from_result(result: Result) -> Success | Failure:
     """Return what travelled as `result`."""
     side = SideData(*result.side)
     if result.digest is None:
-        return Failure(_error(result), result.traceback, side, result.cause)
+        return Failure(error_from(result.error), result.traceback, side, result.cause)
     if type(result.text) is tuple:
         text = result.text[0]
         return Success(load_tree(text), text, result.digest, side, result.note)
     return Success(result.text, dump_tree(result.text), result.digest, side, result.note)
-
-
-def _error(result: Result) -> Exception:
-    try:
-        return cloudpickle.loads(result.error)  # type: ignore[no-any-return]
-    except Exception:  # its class is not to be had here
-        return RuntimeError(result.traceback.strip().rpartition("\n")[2])
-
-
-def _pickled(error: Exception) -> bytes:
-    """Return an error as it travels; one that does not survive is told by its type and text."""
-    try:
-        data: bytes = cloudpickle.dumps(error)
-        cloudpickle.loads(data)
-    except Exception:
-        stand_in = type(error).__name__
-        return bytes(cloudpickle.dumps(RuntimeError(f"{stand_in}: {error}")))
-    return data

@@ -12,19 +12,15 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any
 
-import cloudpickle
-
 from lineage import capture
-from lineage.codecs.plain import find_by_name
 from lineage.environments.current import here
 from lineage.environments.started import enter
 from lineage.errors import WorkerError
 from lineage.executors.base import Failure
 from lineage.executors.outpost import Outpost
 from lineage.executors.packages import unpacked
-from lineage.executors.parcels import Box, Parcel, Result, as_result, unparcelled
+from lineage.executors.parcels import Box, Parcel, Result, as_result, unboxed, unparcelled
 from lineage.executors.perform import perform
-from lineage.fold import Fold
 from lineage.node import Node
 from lineage.records import SideData
 from lineage.settings import fixed_settings
@@ -63,6 +59,7 @@ class _Worker:
 
     def __init__(self, description: dict[str, Any]) -> None:
         self.store = Outpost(description)
+        self._folder: str | None = None
         self._nodes: dict[int, Node[..., Any]] = {}
         self._refused: dict[int, Exception] = {}
 
@@ -71,7 +68,7 @@ class _Worker:
         try:
             if box.package is not None:
                 self._unpack(box.package)
-            node = _node_of(box)
+            node = unboxed(box, self._folder)
             _compare(box, node.claims(by_value=box.value is not None), claims)
             self._nodes[box.number] = node
         except Exception as error:
@@ -81,6 +78,7 @@ class _Worker:
         folder = self.store.root / "packages"
         folder.mkdir(exist_ok=True)
         place = str(unpacked(self.store.objects.path(bytes.fromhex(package)), folder / package[:32]))  # type: ignore[arg-type]
+        self._folder = place
         if place not in sys.path:
             sys.path.insert(0, place)
 
@@ -90,7 +88,7 @@ class _Worker:
             return self._refusal(parcel, self._refused[parcel.box])
         node = self._nodes[parcel.box]
         self.store.learn(parcel.kept)
-        outcome = perform(unparcelled(parcel, node, node.code_digest()), self.store, "environment")
+        outcome = perform(unparcelled(parcel, node, node.code_digest(), self._folder), self.store, "environment")
         self.store.objects.sync()
         return as_result(parcel.number, outcome.result, self.store.handed_over())
 
@@ -101,27 +99,6 @@ class _Worker:
         cause: Any = "platform" if isinstance(error, WorkerError) else "user"
         failure = Failure(error, "".join(traceback.format_exception(error)), side, cause)
         return as_result(parcel.number, failure, ())
-
-
-def _node_of(box: Box) -> Node[..., Any]:
-    if box.value is None:
-        found = find_by_name(box.reference)
-        return found if isinstance(found, Node) else Node(found, _given(box), box.kind, box.name)  # type: ignore[arg-type]
-    return _made(cloudpickle.loads(box.value), box)
-
-
-def _made(boxed: Any, box: Box) -> Node[..., Any]:
-    how, parts, image = boxed
-    vars(sys.modules["__main__"]).update(image)
-    if how == "folded":
-        return Fold(_made(cloudpickle.loads(parts), box))
-    return Node(*parts)
-
-
-def _given(box: Box) -> Any:
-    from lineage.options import Options
-
-    return Options(**dict(box.given))
 
 
 def _compare(box: Box, found: tuple[str, ...], claimed: tuple[str, ...]) -> None:
