@@ -18,7 +18,7 @@ PACKAGE = Path(lineage.__file__).parent
 
 LAYERS = [
     {"collector", "defaults", "digest", "displays", "errors", "interrupts"},
-    {"content"},
+    {"content", "environments"},
     {"records", "outcomes", "options", "running"},
     {"reads"},
     {"capture", "limits", "settings"},
@@ -35,7 +35,7 @@ LAYERS = [
     {"storage"},
     {"datasets", "planning", "places"},
     {"incomplete"},
-    {"arguments", "changes", "remembered"},
+    {"crossing", "arguments", "changes", "remembered"},
     {"asked", "nearest"},
     {"reasons"},
     {"plans"},

@@ -33,6 +33,7 @@ from lineage.api import (
 from lineage.asking import calls, columns, datasets, diff, downstream, runs, source, upstream, why
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
+from lineage.environments.request import Env
 from lineage.errors import LineageError
 from lineage.executors.serial import Serial
 from lineage.files import Directory, File, files
@@ -57,6 +58,7 @@ __all__ = [
     "Approx",
     "Dataset",
     "Directory",
+    "Env",
     "Failed",
     "File",
     "Incomplete",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, over
 
 from lineage.codecs.base import Codec
 from lineage.datasets import Dataset
+from lineage.environments.request import Env
 from lineage.identity import codecs
 from lineage.incomplete import Incomplete
 from lineage.names import tags_table
@@ -114,9 +115,9 @@ def materialize(*values: Any, **asked: Any) -> Any:
     return current_session().materialize(*values, **asked)
 
 
-def plan(*values: Any, refresh: Iterable[Any] = ()) -> Plan:
+def plan(*values: Any, refresh: Iterable[Any] = (), env: Env | None = None) -> Plan:
     """Return what materialising would do, call by call, and why. Runs nothing."""
-    return current_session().plan(*values, refresh=refresh)
+    return current_session().plan(*values, refresh=refresh, env=env)
 
 
 @overload

@@ -20,6 +20,9 @@
     │   ├── ReadOnlyStoreError
     │   ├── StoreVersionError               written by another version of `lineage`
     │   └── UntrustedPickleError            a pickle in a store that isn't trusted
+    ├── EnvError (RuntimeError)             an environment that can't be resolved or made
+    │   ├── LockError                       a lock that is missing, damaged, or not of what is asked for
+    │   └── UndeclaredImportError           a pinned environment without a package that the code imports
     ├── ExecutorError (RuntimeError)        an executor can never do what was asked
     ├── WorkerError (RuntimeError)          what carried a call out failed, not the call: a worker died, or has other code
     ├── CodecError (TypeError)              a value that can't be stored without loss
@@ -43,12 +46,14 @@ __all__ = [
     "CompositionError",
     "CorruptObjectError",
     "DeclarationError",
+    "EnvError",
     "ExecutorError",
     "ForeignNameError",
     "IdentityError",
     "InputChangedError",
     "LazyValueError",
     "LineageError",
+    "LockError",
     "MissingExtraError",
     "MutationError",
     "NodeError",
@@ -60,6 +65,7 @@ __all__ = [
     "StaleCodeError",
     "StoreError",
     "StoreVersionError",
+    "UndeclaredImportError",
     "UndeclaredReadError",
     "UnknownNameError",
     "UnstableIdentityError",
@@ -166,6 +172,18 @@ class StoreVersionError(StoreError):
 
 class UntrustedPickleError(StoreError):
     """A pickle in a store that is not trusted."""
+
+
+class EnvError(LineageError, RuntimeError):
+    """An environment that can't be resolved, made or used."""
+
+
+class LockError(EnvError):
+    """A lock that is missing, damaged, or not of what is asked for."""
+
+
+class UndeclaredImportError(EnvError):
+    """Code imports what its pinned environment doesn't have. Fields: `node`, `package`."""
 
 
 class ExecutorError(LineageError, RuntimeError):

@@ -11,6 +11,7 @@ from lineage import capture
 from lineage.asked import answers
 from lineage.collector import graph_at_rest
 from lineage.content.tree import Tree, holes
+from lineage.crossing import check_crossings
 from lineage.engine import Engine, Replan
 from lineage.errors import ReadOnlyStoreError
 from lineage.executors.base import Executor
@@ -58,6 +59,8 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions,
             f"the store in {session.root} is read-only, and {sum(s.state == NEEDED and s.is_call for s in graph.order)} "
             "calls are not in it yet; open one that can be written"
         )
+    if work:
+        check_crossings(graph)
     git = GitState() if work else None
     with Stops() if work else contextlib.nullcontext(_never) as stops:
         run = 0
@@ -181,6 +184,14 @@ def _executor_of(session: Session, options: RunOptions) -> Callable[[Node[..., A
 
     def executor_of(node: Node[..., Any]) -> Executor:
         name = node.given.executor
+        environment = node.environment()
+        if environment is not None:
+            beside = default if name is None else session.executors.find(name)
+            pool = session.executors.pinned(environment, getattr(beside, "workers", 1))
+            if id(pool) not in attached:
+                attached[id(pool)] = pool
+                pool.attach(session.store)
+            return pool
         found = attached.get(name)
         if found is None:
             found = attached[name] = default if name is None else session.executors.find(name)
@@ -204,7 +215,7 @@ def _raise_failures(engine: Engine, tree: Tree) -> None:
 
 def _packages(graph: Graph) -> frozenset[str]:
     nodes = {id(step.node): step.node for step in graph.order if step.is_call}
-    return frozenset(name for node in nodes.values() for name in node.packages())
+    return frozenset(name for node in nodes.values() if node.environment() is None for name in node.packages())
 
 
 def _cpus(graph: Graph, options_of: Callable[[Any], Options]) -> int:

@@ -16,10 +16,13 @@ from lineage.codecs.text import load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.collector import collector_at_rest
 from lineage.content.tree import Branch, Hole, Tree, fill, holes, leaves
+from lineage.crossing import unreadable_here
 from lineage.datasets import Dataset, record_of
 from lineage.defaults import default_namespace, default_store, default_user
 from lineage.digest import Digest
 from lineage.engine import Engine, Replan
+from lineage.environments.current import run_env
+from lineage.environments.request import Env
 from lineage.errors import (
     CompositionError,
     CorruptObjectError,
@@ -68,7 +71,8 @@ class Session:
 
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
     names to executors (or to texts such as `"processes:4"`), `"default"` among them; `retries`, `timeout`, `resources` hold for
-    nodes that do not say their own, `on_failure` for runs that do not; `user`, `branch` and `project` say whose names and
+    nodes that do not say their own, `on_failure` for runs that do not; `env` is what all nodes inherit of their
+    environment, and add to; `user`, `branch` and `project` say whose names and
     runs are one's own, and `namespace` whose are read in place of them (default: `LINEAGE_NAMESPACE`; see
     `lineage.names`); `verify` says when stored bytes are checked (`always`, `first`, `never`); a store that is not
     `trusted` reads no pickles; with `read_only` what the store has is served, work is refused, and nothing in its folder
@@ -99,6 +103,7 @@ class Session:
         timeout: float | None = None,
         resources: Resources | None = None,
         on_failure: OnFailure | None = None,
+        env: Env | None = None,
         progress: Mode = None,
         downloads: int = LIMIT,
         max_fanout: int | None = None,
@@ -106,7 +111,7 @@ class Session:
     ) -> None:
         self.root = Path(store) if store is not None else default_store()
         self.executors = Executors(executors or {})
-        self.options = RunOptions(retries=retries, timeout=timeout, resources=resources, on_failure=on_failure)
+        self.options = RunOptions(retries=retries, timeout=timeout, resources=resources, on_failure=on_failure, env=env)
         """What is said of every run of this session."""
         self.project = project
         self.branch = branch
@@ -189,7 +194,8 @@ class Session:
         options = RunOptions(**asked).over(self.options)
         if options.on_failure == "continue":  # a value can't be half there
             options = evolve(options, on_failure="finish")
-        return self._answer(tree, options, lambda engine: self._value(engine, tree), remember=True)
+        with run_env(options.env):
+            return self._answer(tree, options, lambda engine: self._value(engine, tree), remember=True)
 
     def materialize(self, *values: Any, **asked: Unpack[Asked]) -> Any:
         """Return the handle of each lazy in `values`, computing only what is missing. See `lineage.materialize`."""
@@ -200,21 +206,24 @@ class Session:
             if next(holes(tree), None) is None:
                 raise CompositionError(f"{value!r:.80} is a plain value, not a call; there is nothing to materialise")
         options = RunOptions(**asked).over(self.options)
-        handles = self._answer(self._frozen(list(values)), options, lambda engine: self._handles(engine, trees))
+        with run_env(options.env):
+            handles = self._answer(self._frozen(list(values)), options, lambda engine: self._handles(engine, trees))
         return handles[0] if len(handles) == 1 else tuple(handles)
 
-    def plan(self, *values: Any, refresh: Iterable[Any] = ()) -> Plan:
+    def plan(self, *values: Any, refresh: Iterable[Any] = (), env: Env | None = None) -> Plan:
         """Return what materialising `values` would do, and why. Runs nothing."""
         state["asked"] += 1
-        return planned(self.looked_up(self._frozen(list(values)), refresh))
+        return planned(self.looked_up(self._frozen(list(values)), refresh, env))
 
-    def looked_up(self, tree: Tree, refresh: Iterable[Any] = ()) -> Graph:
+    def looked_up(self, tree: Tree, refresh: Iterable[Any] = (), env: Env | None = None) -> Graph:
         """Return the graph of the calls in `tree`, looked up. Runs nothing."""
-        return self._look_up(self._composed(tree, refresh), tree)
+        with run_env(RunOptions(env=env).over(self.options).env):
+            return self._look_up(self._composed(tree, refresh), tree)
 
     def key_of(self, call: Call) -> Digest | None:
         """Return the key of a call by code and content; None while the results that it takes are not there."""
-        graph = self._look_up(self._composed(call, ()), call)
+        with run_env(self.options.env):
+            graph = self.looked_up(call)
         step = graph.step(call)
         if step.record is not None:
             return step.record.call_key
@@ -292,10 +301,14 @@ class Session:
             filled = self._filled(engine, tree)
             try:
                 return thawer.thaw(filled)
-            except (ObjectMissingError, CorruptObjectError, ClassChangedError):
+            except (ObjectMissingError, CorruptObjectError, ClassChangedError) as error:
+                origins = _origins(engine.graph, tree)
+                foreign = unreadable_here(error, origins) if isinstance(error, ClassChangedError) else None
+                if foreign is not None:
+                    raise foreign from error
                 if attempt == _REPAIRS - 1:
                     raise
-                self._mend(engine, _origins(engine.graph, tree), read=True)
+                self._mend(engine, origins, read=True)
         raise AssertionError("unreachable")
 
     def _filled(self, engine: Engine, tree: Tree) -> Tree:
@@ -406,7 +419,8 @@ class Session:
             index.forget_call(index.execution(wanted._execution)["call_key"])
             index.forget_recipes(wanted._execution)
         elif isinstance(wanted, Call):
-            graph = self._composed(wanted, ())
+            with run_env(self.options.env):
+                graph = self._composed(wanted, ())
             step = graph.step(wanted)
             record = index.by_recipe([step.key]).get(step.key)
             if record is not None:

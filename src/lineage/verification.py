@@ -20,6 +20,7 @@ from lineage.content.tree import SCALARS, Branch, Hole, Tree, digest_tree, fill,
 from lineage.datasets import MADE_OF
 from lineage.differences import Difference, first_difference
 from lineage.digest import Digest, digest_of, short
+from lineage.environments.current import run_env
 from lineage.errors import CompositionError, LineageError, NotFoundError
 from lineage.files import Directory, File
 from lineage.fingerprints import Fingerprints
@@ -335,8 +336,9 @@ def _inside(tree: Tree) -> Iterator[Tree]:
 
 def _arguments_in(session: Session, x: Any) -> dict[Digest, tuple[str, ...]]:
     """Return the arguments of all calls in the graph of `x` that have a result, by call key."""
-    graph: Graph = session._composed(session._frozen(x), ())
-    graph.demand(graph.order)
+    with run_env(session.options.env):
+        graph: Graph = session._composed(session._frozen(x), ())
+        graph.demand(graph.order)
     found: dict[Digest, tuple[str, ...]] = {}
     for step in graph.order:
         if not all(graph.complete(made_from) for made_from in step.inputs):

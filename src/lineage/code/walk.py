@@ -17,6 +17,7 @@ from typing import Any
 
 from lineage.code.ambient import address, ambient, is_shared
 from lineage.code.bytecode import signature
+from lineage.code.claims import Claims
 from lineage.code.distributions import bytes_digest
 from lineage.code.facts import fact
 from lineage.code.guards import MISSING, is_fixed
@@ -64,6 +65,7 @@ class Walk(Ledger):
         self.describe = describe
         self.allow_ambient = allow_ambient
         self.is_node = is_node
+        self.claims: Claims | None = None  # gathered where the code runs among other packages
         self.lenient = False
         self.tolerated: set[str] = set()  # instances whose parts may lack identity
         self._tolerating = False

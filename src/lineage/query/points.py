@@ -101,7 +101,7 @@ def _of_handle(handle: Dataset[Any]) -> list[int | None]:
 def recorded(session: Session, lazy: Any) -> tuple[Graph, list[Step]]:
     """Return the plan of a lazy, or of several in a container, and the calls behind it."""
     tree = session._frozen(lazy)
-    graph = session._look_up(session._composed(tree, ()), tree)
+    graph = session.looked_up(tree)
     return graph, calls_behind(graph.step(hole) for hole in holes(tree))
 
 
