@@ -59,7 +59,7 @@ def test_a_bare_node_composes_and_runs_nothing(session: ln.Session, log: EventLo
 
 
 def test_a_node_with_options_composes_as_a_bare_one(session: ln.Session) -> None:
-    assert patient.given.retries.count == 2
+    assert patient.given.retries == ln.Retry(2)
     assert patient.given.timeout == 60
     assert ln.compute(patient(2, times=5)) == 10
 
@@ -89,7 +89,7 @@ def test_attributes_of_the_function_do_not_shadow_those_of_the_node() -> None:
 
 def test_options_return_the_same_node_with_other_options() -> None:
     quick = patient.options(timeout=1)
-    assert (quick.given.timeout, quick.given.retries.count) == (1, 2)
+    assert (quick.given.timeout, quick.given.retries) == (1, ln.Retry(2))
     assert patient.given.timeout == 60
     assert quick.fn is patient.fn
     assert quick.name == patient.name

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from lineage.reads import listen
 
-__all__ = ["capturing", "collecting", "joined"]
+__all__ = ["capturing", "collecting", "joined", "keep", "log_handler"]
 
 LIMIT = 1 << 20
 """Characters kept of one call's log; the rest is shown but not kept."""
@@ -27,9 +27,7 @@ class _Tee(io.TextIOBase):
         self.target = target
 
     def write(self, text: str) -> int:
-        kept = _log.get()
-        if kept is not None:
-            kept.append(text)
+        keep(text)
         return self.target.write(text)
 
     def flush(self) -> None:
@@ -53,17 +51,29 @@ class _LogHandler(logging.Handler):
     """Keeps what a call logs. Handlers of the user's show it; with none, warnings go to standard error as always."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        kept = _log.get()
-        if kept is not None:
-            kept.append(self.format(record) + "\n")
+        if _log.get() is not None:
+            keep(self.format(record) + "\n")
+
+
+def keep(text: str) -> None:
+    """Keep `text` in the log of the call that runs here, if one does."""
+    kept = _log.get()
+    if kept is not None:
+        kept.append(text)
+
+
+def log_handler() -> logging.Handler:
+    """Return a handler that keeps what calls log."""
+    handler = _LogHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    return handler
 
 
 @contextlib.contextmanager
 def capturing() -> Iterator[None]:
     """Keep what calls print and log while a run lasts. Nothing is left behind."""
     listen()
-    handler = _LogHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    handler = log_handler()
     root = logging.getLogger()
     had_handlers = bool(root.handlers)
     out, err = sys.stdout, sys.stderr

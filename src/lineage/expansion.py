@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+from lineage.codecs.thaw import ClassChangedError
 from lineage.content.tree import Branch, Hole, Tree
 from lineage.digest import Digest
-from lineage.executors.base import Work
+from lineage.errors import CorruptObjectError, ObjectMissingError
+from lineage.executors.base import Cause, Failure, Work
 from lineage.files import Input
 from lineage.graph import Pinned
 from lineage.planning import Graph, Step, merged, nodes_given
 from lineage.records import SideData
+from lineage.spread import composed
+from lineage.storage.store import Store
 
-__all__ = ["NEVER", "Expansion", "catches", "is_list_of_calls", "relies_below"]
+__all__ = ["NEVER", "Expansion", "catches", "is_list_of_calls", "relies_below", "spread_out"]
 
 NEVER = (("a caught failure", "is tried again"),)
 """What the record of an expansion relies on that is no answer for the next run: no node has that name, so it never holds."""
@@ -25,6 +30,17 @@ class Expansion(NamedTuple):
     tree: Tree
     side: SideData
     work: Work
+
+
+def spread_out(work: Work, graph: Graph, store: Store) -> tuple[Tree, SideData] | Failure:
+    """Let a built-in node compose, now that what it is given is known: items stay lazy, no data are read."""
+    call, side = work.ticket.hole, SideData(executor="driver")
+    try:
+        return composed(call, work.code, lambda hole: graph.tree(graph.step(hole)), store.read), side
+    except Exception as error:
+        damaged = isinstance(error, (ObjectMissingError, CorruptObjectError, ClassChangedError))
+        cause: Cause = "inputs" if damaged else "user"
+        return Failure(error, "".join(traceback.format_exception(error)), side, cause)
 
 
 def relies_below(graph: Graph, expanded: Step, below: Iterable[Step]) -> tuple[tuple[str, str], ...]:

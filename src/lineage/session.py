@@ -4,45 +4,53 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
-from lineage import capture
-from lineage.asked import answers
+from attrs import evolve
+
 from lineage.codecs.text import load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.collector import collector_at_rest, graph_at_rest
+from lineage.collector import collector_at_rest
 from lineage.content.tree import Branch, Hole, Tree, fill, holes, leaves
+from lineage.crossing import unreadable_here
 from lineage.datasets import Dataset, record_of
-from lineage.defaults import default_store, default_user
+from lineage.defaults import default_namespace, default_store, default_user
+from lineage.digest import Digest
 from lineage.engine import Engine, Replan
+from lineage.environments.current import run_env
+from lineage.environments.request import Env
 from lineage.errors import (
     CompositionError,
     CorruptObjectError,
     LazyValueError,
     NodeError,
-    NotFoundError,
     ObjectMissingError,
     ReadOnlyStoreError,
 )
 from lineage.executors.base import Executor
-from lineage.executors.serial import Serial
+from lineage.executors.chosen import Executors
+from lineage.failures import as_failed
 from lineage.fingerprints import Fingerprints
-from lineage.git import GitState
-from lineage.graph import Call, Pinned, result_hint, shown
+from lineage.graph import Call, result_hint
 from lineage.identity import freezer, identify
+from lineage.incomplete import Incomplete
 from lineage.limits import default_fanout, fanout
+from lineage.names import Namespace, Pins, chosen, find_latest, find_tagged, full_name
 from lineage.node import Node
-from lineage.planning import FAILED, HIT, NEEDED, Graph, Step, calls_behind
+from lineage.options import Asked, OnFailure, Resources, Retry, RunOptions
+from lineage.outcomes import Failed
+from lineage.planning import FAILED, Graph, Step, call_key, calls_behind
 from lineage.plans import Plan, planned
-from lineage.progress import Progress
-from lineage.records import Record
+from lineage.progress import Mode
+from lineage.records import Tag
 from lineage.reliance import Reliance
 from lineage.remembered import collection_key, note_collection, recalled
+from lineage.requests import carried_out, conditions, note_run
 from lineage.running import inside
-from lineage.settings import alone, fixed_settings
 from lineage.storage.downloads import LIMIT
 from lineage.storage.objects import Verify
 from lineage.storage.store import Store
@@ -62,10 +70,15 @@ class Session:
     """A store and executors, bound together. As a context manager it is the default inside the `with` block.
 
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
-    names to executors, `"default"` among them; `verify` says when stored bytes are checked (`always`, `first`,
-    `never`); a store that is not `trusted` reads no pickles; with `read_only` what the store has is served, work is
-    refused, and nothing in its folder changes; `downloads` is how many bytes of copies of remote inputs may lie beside
-    the store; `max_fanout` (100,000) is how many calls one `map` may make, inside the block and in this session's runs;
+    names to executors (or to texts such as `"processes:4"`), `"default"` among them; `retries`, `timeout`, `resources` hold for
+    nodes that do not say their own, `on_failure` for runs that do not; `env` is what all nodes inherit of their
+    environment, and add to; `user`, `branch` and `project` say whose names and
+    runs are one's own, and `namespace` whose are read in place of them (default: `LINEAGE_NAMESPACE`; see
+    `lineage.names`); `verify` says when stored bytes are checked (`always`, `first`, `never`); a store that is not
+    `trusted` reads no pickles; with `read_only` what the store has is served, work is refused, and nothing in its folder
+    changes; `progress` is `"bar"`, `"lines"` (plain lines, for logs) or `"off"` (default: a bar on a terminal);
+    `downloads` is how many bytes of copies of remote inputs may lie beside the store; `max_fanout` (100,000)
+    is how many calls one `map` may make, inside the block and in this session's runs;
     `on_event` is told `(verdict, node name, call text)` of what happens.
 
     >>> import tempfile
@@ -78,23 +91,34 @@ class Session:
         self,
         store: str | os.PathLike[str] | None = None,
         *,
-        executors: Mapping[str, Executor] | None = None,
+        executors: Mapping[str, Executor | str] | None = None,
         project: str | None = None,
         branch: str | None = None,
         user: str | None = None,
+        namespace: str | None = None,
         verify: Verify = "first",
         trusted: bool = True,
         read_only: bool = False,
-        progress: bool | None = None,
+        retries: int | Retry | None = None,
+        timeout: float | None = None,
+        resources: Resources | None = None,
+        on_failure: OnFailure | None = None,
+        env: Env | None = None,
+        progress: Mode = None,
         downloads: int = LIMIT,
         max_fanout: int | None = None,
         on_event: Callable[[str, str, str], None] | None = None,
     ) -> None:
         self.root = Path(store) if store is not None else default_store()
-        self.executors: dict[str, Executor] = {"default": Serial(), **(executors or {})}
+        self.executors = Executors(executors or {})
+        self.options = RunOptions(retries=retries, timeout=timeout, resources=resources, on_failure=on_failure, env=env)
+        """What is said of every run of this session."""
         self.project = project
         self.branch = branch
         self.user = user or default_user()
+        self.own = Namespace.of(self.user, branch=branch, project=project)
+        reads = namespace or default_namespace()
+        self.reads = self.own if reads is None else Namespace.parse(reads, project=project)
         self.progress = progress
         self.max_fanout = max_fanout
         self.on_event = on_event
@@ -103,21 +127,36 @@ class Session:
         self._downloads = downloads
         self._read_only = read_only
         self._store: Store | None = None
+        self._opening = threading.Lock()
+        self.engines: list[Engine] = []
         self._tokens: list[tuple[Token[Session | None], contextlib.ExitStack]] = []
 
     @property
     def store(self) -> Store:
         """The open store. Opened at first use."""
-        if self._store is None:
-            self._store = Store(
-                self.root,
-                freezer,
-                verify=self._verify,
-                trusted=self._trusted,
-                read_only=self._read_only,
-                downloads=self._downloads,
-            )
-        return self._store
+        found = self._store
+        if found is None:
+            with self._opening:  # a thread that shows calls may come while another begins a run
+                found = self._store
+                if found is None:
+                    found = self._store = Store(
+                        self.root,
+                        freezer,
+                        verify=self._verify,
+                        trusted=self._trusted,
+                        read_only=self._read_only,
+                        downloads=self._downloads,
+                    )
+        return found
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store, so that opening it makes nothing."""
+        return self._store is not None or (self.root / "index.sqlite").exists()
+
+    def in_flight(self) -> set[Digest]:
+        """Return the recipe keys of the calls that this session's runs have in hand now."""
+        return {key for engine in list(self.engines) for key in engine.in_flight()}
 
     def __enter__(self) -> Session:
         held = contextlib.ExitStack()
@@ -133,20 +172,17 @@ class Session:
 
     def close(self) -> None:
         """Make everything durable and close the store."""
-        for executor in self.executors.values():
-            executor.close()
+        self.executors.close()
         if self._store is not None:
             self._store.close()
             self._store = None
 
     def __repr__(self) -> str:
-        return (
-            f"Session({str(self.root)!r}, executors={{{', '.join(f'{n}: {e!r}' for n, e in self.executors.items())}}})"
-        )
+        return f"Session({str(self.root)!r}, executors={self.executors!r})"
 
     # -- the three questions
 
-    def compute(self, *values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
+    def compute(self, *values: Any, **asked: Unpack[Asked]) -> Any:
         """Return the value of each lazy in `values`, computing only what is missing. See `lineage.compute`."""
         if not values:
             raise CompositionError("compute needs something to compute")
@@ -155,9 +191,13 @@ class Session:
         tree = self._frozen(wanted)
         if next(holes(tree), None) is None:
             return wanted
-        return self._answer(tree, executor, refresh, lambda engine: self._value(engine, tree), remember=True)
+        options = RunOptions(**asked).over(self.options)
+        if options.on_failure == "continue":  # a value can't be half there
+            options = evolve(options, on_failure="finish")
+        with run_env(options.env):
+            return self._answer(tree, options, lambda engine: self._value(engine, tree), remember=True)
 
-    def materialize(self, *values: Any, executor: Any = None, refresh: Iterable[Any] = ()) -> Any:
+    def materialize(self, *values: Any, **asked: Unpack[Asked]) -> Any:
         """Return the handle of each lazy in `values`, computing only what is missing. See `lineage.materialize`."""
         if not values:
             raise CompositionError("materialize needs something to materialise")
@@ -165,16 +205,30 @@ class Session:
         for value, tree in zip(values, trees, strict=True):
             if next(holes(tree), None) is None:
                 raise CompositionError(f"{value!r:.80} is a plain value, not a call; there is nothing to materialise")
-        handles = self._answer(
-            self._frozen(list(values)), executor, refresh, lambda engine: self._handles(engine, trees)
-        )
+        options = RunOptions(**asked).over(self.options)
+        with run_env(options.env):
+            handles = self._answer(self._frozen(list(values)), options, lambda engine: self._handles(engine, trees))
         return handles[0] if len(handles) == 1 else tuple(handles)
 
-    def plan(self, *values: Any, refresh: Iterable[Any] = ()) -> Plan:
+    def plan(self, *values: Any, refresh: Iterable[Any] = (), env: Env | None = None) -> Plan:
         """Return what materialising `values` would do, and why. Runs nothing."""
         state["asked"] += 1
-        tree = self._frozen(list(values))
-        return planned(self._look_up(self._composed(tree, refresh), tree))
+        return planned(self.looked_up(self._frozen(list(values)), refresh, env))
+
+    def looked_up(self, tree: Tree, refresh: Iterable[Any] = (), env: Env | None = None) -> Graph:
+        """Return the graph of the calls in `tree`, looked up. Runs nothing."""
+        with run_env(RunOptions(env=env).over(self.options).env):
+            return self._look_up(self._composed(tree, refresh), tree)
+
+    def key_of(self, call: Call) -> Digest | None:
+        """Return the key of a call by code and content; None while the results that it takes are not there."""
+        with run_env(self.options.env):
+            graph = self.looked_up(call)
+        step = graph.step(call)
+        if step.record is not None:
+            return step.record.call_key
+        known = all(graph.complete(made_from) for made_from in step.inputs)
+        return call_key(graph, step) if known else None
 
     def _frozen(self, value: Any) -> Tree:
         running = inside.get()
@@ -186,7 +240,12 @@ class Session:
 
     # -- running
 
-    def _composed(self, tree: Tree, refresh: Iterable[Any], *, persist: bool = False) -> Graph:
+    def _pins(self) -> Pins:
+        return Pins(self.store.index, self.reads, self.root)
+
+    def _composed(
+        self, tree: Tree, refresh: Iterable[Any], *, pins: Pins | None = None, persist: bool = False
+    ) -> Graph:
         """Return the graph of `tree`, every vertex with its key, nothing looked up."""
         again: frozenset[Any] = frozenset(_nodes(refresh))
         graph = Graph(
@@ -195,7 +254,7 @@ class Session:
             refresh=again,
             is_current=Reliance(node.declared.reference for node in again),
             unspill=self.store.unspill,
-            resolve=self._resolved,
+            resolve=(pins or self._pins()).resolve,
         )
         with collector_at_rest():
             graph.add(holes(tree))
@@ -209,144 +268,30 @@ class Session:
             graph.settle()
         return graph
 
-    def _answer(
-        self,
-        tree: Tree,
-        executor: Any,
-        refresh: Iterable[Any],
-        read: Callable[[Engine], T],
-        *,
-        remember: bool = False,
-    ) -> T:
+    def _answer(self, tree: Tree, options: RunOptions, read: Callable[[Engine], T], *, remember: bool = False) -> T:
         """Resolve `tree` and return what `read` makes of it, starting over where a repair upset the plan.
 
         With `remember`, the answer for a large collection is kept, and found again as soon as its keys are there.
         """
         state["asked"] += 1
-        refresh = list(refresh)
+        refresh = list(options.refresh)
+        pins = self._pins()  # for all attempts: a name leads to one dataset in a run
         for _ in range(_REPAIRS):
-            graph = self._composed(tree, refresh, persist=True)
+            graph = self._composed(tree, refresh, pins=pins, persist=True)
             key = collection_key(graph, tree) if remember else None
             if key is not None and not refresh and self.on_event is None:
                 for known in recalled(self.store, key, graph):
-                    self._note_run(tree)
+                    note_run(self, tree, pins)
                     return known  # type: ignore[no-any-return]
             try:
                 self._look_up(graph, tree)
-                answer = read(self._carry_out(graph, tree, executor))
+                answer = read(carried_out(self, graph, tree, options, pins))
                 if key is not None:
                     note_collection(self.store, key, graph, tree)
                 return answer
             except Replan:
                 refresh = []
         raise NodeError("results keep differing from one execution to the next; look for randomness without a seed")
-
-    def _note_run(self, tree: Tree) -> None:
-        """Record a run in which there was nothing to do."""
-        index = self.store.index
-        if index.writable:
-            facts = {"project": self.project, "branch": self.branch, "process": os.getpid()}
-            run = index.begin_run(_run_name(tree), self.user, os.uname().nodename, _shown_roots(tree), facts)
-            index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, facts)
-
-    def _carry_out(self, graph: Graph, tree: Tree, executor: Any) -> Engine:
-        index = self.store.index
-        counts: dict[str, int] = {}
-        work = any(step.state == NEEDED and step.is_call for step in graph.order)
-        facts = {"project": self.project, "branch": self.branch, "process": os.getpid()}
-        if work and not index.writable:
-            raise ReadOnlyStoreError(
-                f"the store in {self.root} is read-only, and {sum(s.state == NEEDED and s.is_call for s in graph.order)} "
-                "calls are not in it yet; open one that can be written"
-            )
-        run = 0
-        if index.writable:
-            run = index.begin_run(_run_name(tree), self.user, os.uname().nodename, _shown_roots(tree), facts)
-        progress = Progress(self.progress, graph)
-        engine = Engine(self.store, graph, run, self._executor_of(executor), self._teller(counts, progress))
-        status = "interrupted"
-        git = GitState() if work else None
-        try:
-            self._tell_hits(graph, counts, engine.tell)
-            if work:
-                settings = fixed_settings(_packages(graph), _cpus(graph))
-                at_rest = graph_at_rest(len(graph.order))
-                with alone(), progress, capture.capturing(), settings, fanout(self.max_fanout), at_rest:
-                    engine.carry_out()
-            else:
-                engine.carry_out()
-            status = "failed" if engine.failures else "ok"
-        finally:
-            if index.writable:
-                facts |= {**(git.facts() if git else {}), **answers(graph, tree)}
-                index.end_run(run, status, counts, facts)
-                self.store.flush()
-        self._raise_failures(engine, tree)
-        return engine
-
-    def _tell_hits(self, graph: Graph, counts: dict[str, int], tell: Callable[[str, Step], None]) -> None:
-        hits = [step for step in graph.order if step.state == HIT]
-        if self.on_event is None:
-            counts["hit"] = len(hits)
-            return
-        for step in hits:
-            tell("hit", step)
-
-    def _teller(self, counts: dict[str, int], progress: Progress) -> Callable[[str, Step], None]:
-        def count(verdict: str, step: Step) -> None:
-            if verdict != "running":
-                counts[verdict] = counts.get(verdict, 0) + 1
-
-        def tell(verdict: str, step: Step) -> None:
-            progress.tell(verdict, step)
-            if verdict == "running":
-                return
-            count(verdict, step)
-            if self.on_event is not None and step.is_call:
-                self.on_event(verdict, step.node.name, shown(step.hole))
-
-        return tell if progress.wanted or self.on_event is not None else count
-
-    def _executor_of(self, chosen: Any) -> Callable[[Node[..., Any]], Executor]:
-        default = self._executor(chosen or os.environ.get("LINEAGE_EXECUTOR") or "default")
-        attached: dict[Any, Executor] = {}
-
-        def executor_of(node: Node[..., Any]) -> Executor:
-            name = node.given.executor
-            found = attached.get(name)
-            if found is None:
-                found = attached[name] = default if name is None else self._executor(name)
-                if not any(found is other for key, other in attached.items() if key != name):
-                    found.attach(self.store)  # once a run, since it forgets what waits
-            return found
-
-        return executor_of
-
-    def _executor(self, chosen: Any) -> Executor:
-        if not isinstance(chosen, str):
-            return chosen  # type: ignore[no-any-return]
-        if chosen == "serial":
-            return Serial()
-        try:
-            return self.executors[chosen]
-        except KeyError:
-            raise NotFoundError(
-                f"no executor is bound to {chosen!r}; bound: {', '.join(self.executors)}. "
-                "Bind it: Session(executors={'" + chosen + "': ...})"
-            ) from None
-
-    def _raise_failures(self, engine: Engine, tree: Tree) -> None:
-        if not engine.failures:
-            return
-        failed = [step for step in map(engine.graph.step, holes(tree)) if step.state == FAILED]
-        if not failed:
-            return
-        error = failed[0].error
-        assert error is not None
-        others = len(engine.failures) - 1
-        if others > 0 and isinstance(error, NodeError):
-            error.message += f"\n  {others} other call{'s' if others > 1 else ''} failed too; what succeeded is kept"
-        raise error
 
     # -- values and handles
 
@@ -356,10 +301,14 @@ class Session:
             filled = self._filled(engine, tree)
             try:
                 return thawer.thaw(filled)
-            except (ObjectMissingError, CorruptObjectError, ClassChangedError):
+            except (ObjectMissingError, CorruptObjectError, ClassChangedError) as error:
+                origins = _origins(engine.graph, tree)
+                foreign = unreadable_here(error, origins) if isinstance(error, ClassChangedError) else None
+                if foreign is not None:
+                    raise foreign from error
                 if attempt == _REPAIRS - 1:
                     raise
-                self._mend(engine, _origins(engine.graph, tree), read=True)
+                self._mend(engine, origins, read=True)
         raise AssertionError("unreachable")
 
     def _filled(self, engine: Engine, tree: Tree) -> Tree:
@@ -375,7 +324,9 @@ class Session:
     def _mend(self, engine: Engine, origins: list[Step], *, read: bool) -> None:
         """Execute again the calls whose results are damaged or gone."""
         broken = [
-            step for step in origins if not (engine.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
+            step
+            for step in origins
+            if not (engine.repairs.is_whole(step) if read else self.store.has(engine.graph.tree(step)))
         ]
         if broken and not self.store.index.writable:
             raise ReadOnlyStoreError(
@@ -383,66 +334,78 @@ class Session:
                 "open one that can be written"
             )
         if broken:
-            settings = fixed_settings(_packages(engine.graph), _cpus(engine.graph))
-            with alone(), capture.capturing(), settings, fanout(self.max_fanout):
+            with conditions(self, engine.graph, engine.options_of):
                 engine.repair(broken)
             self.store.index.flush()
             for step in broken:
                 if step.error is not None:
                     raise step.error
 
-    def _handles(self, engine: Engine, trees: list[Tree]) -> list[Dataset[Any]]:
+    def _handles(self, engine: Engine, trees: list[Tree]) -> list[Dataset[Any] | Failed]:
         graph = engine.graph
-        self._mend(engine, [step for tree in trees for step in _origins(graph, tree)], read=False)
+        made = [step for tree in trees for step in _origins(graph, tree) if step.state != FAILED]
+        self._mend(engine, made, read=False)
         return [self._handle(engine, tree) for tree in trees]
 
-    def _handle(self, engine: Engine, tree: Tree) -> Dataset[Any]:
+    def _handle(self, engine: Engine, tree: Tree) -> Dataset[Any] | Failed:
         graph = engine.graph
         if isinstance(tree, Hole):
             step = graph.step(tree)
+            if step.state == FAILED:
+                return as_failed(step.error)
             return Dataset[Any](self.store, graph.tree(step), result_hint(tree), step.execution)
-        filled = self._filled(engine, tree)
-        parts: dict[int | str, Dataset[Any]] | None = None
+        parts: dict[int | str, Any] | None = None
         if isinstance(tree, Branch) and tree.kind in ("list", "tuple"):
             parts = {position: self._handle(engine, item) for position, item in enumerate(tree.items)}
         elif isinstance(tree, Branch) and tree.kind == "dict":
             pairs = zip(tree.items[::2], tree.items[1::2], strict=True)
             parts = {key: self._handle(engine, item) for key, item in pairs if isinstance(key, str)}
-        return Dataset[Any](self.store, filled, Any, None, parts)
+        if engine.failures:
+            failed = next((step for step in map(graph.step, holes(tree)) if step.state == FAILED), None)
+            if failed is not None:
+                return as_failed(failed.error) if parts is None else Incomplete(self.store, parts)
+        return Dataset[Any](self.store, self._filled(engine, tree), Any, None, parts)
 
     # -- names
 
-    def tag(self, dataset: Dataset[Any], name: str) -> None:
-        """Let `name` point to `dataset` from now on. What it pointed to stays in the history."""
-        self.store.index.tag(name, record_of(dataset), None)
+    def tag(self, dataset: Any, name: str) -> None:
+        """Let `name` lead to `dataset` (a handle, or a call that is materialised) from now on. See `lineage.tag`."""
+        space, own = full_name(name, self.own)
+        if not self.own.admits(space):
+            raise CompositionError(
+                f"{name!r} is a name of {space.text}, and this session writes to {self.own.text}, or to branches of its "
+                "project. Tag it under a name of your own"
+            )
+        handle = dataset if isinstance(dataset, Dataset) else self.materialize(dataset)
+        if not isinstance(handle, Dataset):
+            raise CompositionError(f"one dataset is tagged at a time, not {len(handle)}")
+        self.store.index.tag(f"{space.text}/{own}", record_of(handle), None, user=self.user)
         self.store.index.flush()
 
-    def dataset(self, wanted: str | Node[..., Any]) -> Dataset[Any]:
-        """Return the dataset behind a name, or the latest successful one of a node.
+    def tags(self, name: str | None = None) -> list[Tag]:
+        """Return every move of `name`, the latest first; without it, what each name of everybody's leads to."""
+        if name is None:
+            return self.store.index.tags()
+        found = find_tagged(self.store.index, name, self.reads).name
+        assert found is not None
+        return self.store.index.tags(found)
+
+    def dataset(self, wanted: str | Node[..., Any], *, namespace: str | None = None, back: int = 0) -> Dataset[Any]:
+        """Return the dataset behind a name, or the latest successful one of a node. See `lineage.dataset`.
 
         Raises:
             NotFoundError: there is none.
         """
-        record = self._find(wanted)
-        hint = wanted.signature.returns if isinstance(wanted, Node) else Any
-        return Dataset(self.store, load_tree(self.store.unspill(record.value)), hint, record.execution)
-
-    def _find(self, wanted: Any) -> Record:
+        index = self.store.index
         if isinstance(wanted, Node):
-            found = self.store.index.latest_of(wanted.reference)
-            if found is None:
-                raise NotFoundError(f"no dataset of node {wanted.name} in {self.root}; materialise one first")
-            return found
-        found = self.store.index.tagged(wanted)
-        if found is None:
-            raise NotFoundError(
-                f"no dataset is tagged {wanted!r} in {self.root}; tag one with lineage.tag(dataset, name)"
+            record, hint = (
+                find_latest(index, wanted, chosen(namespace, self.reads), self.root),
+                wanted.signature.returns,
             )
-        return found
-
-    def _resolved(self, pinned: Pinned) -> Record:
-        given = pinned._lineage_record
-        return given if isinstance(given, Record) else self._find(given)
+        else:
+            name = wanted if namespace is None else f"{namespace}/{wanted}"
+            record, hint = find_tagged(index, name, self.reads, back).record, Any
+        return Dataset(self.store, load_tree(self.store.unspill(record.value)), hint, record.execution)
 
     def forget(self, wanted: Any) -> None:
         """Forget the records of a call (or of a dataset's call): next time it is executed again.
@@ -456,7 +419,8 @@ class Session:
             index.forget_call(index.execution(wanted._execution)["call_key"])
             index.forget_recipes(wanted._execution)
         elif isinstance(wanted, Call):
-            graph = self._composed(wanted, ())
+            with run_env(self.options.env):
+                graph = self._composed(wanted, ())
             step = graph.step(wanted)
             record = index.by_recipe([step.key]).get(step.key)
             if record is not None:
@@ -472,17 +436,6 @@ def _origins(graph: Graph, tree: Tree) -> list[Step]:
     return calls_behind(graph.step(hole) for hole in holes(tree))
 
 
-def _packages(graph: Graph) -> frozenset[str]:
-    nodes = {id(step.node): step.node for step in graph.order if step.is_call}
-    return frozenset(name for node in nodes.values() for name in node.packages())
-
-
-def _cpus(graph: Graph) -> int:
-    """Return the most cores that a node of the graph asks for."""
-    asked = [step.node.given.resources.cpus for step in graph.order if step.is_call and step.node.given.resources]
-    return max(1, int(max(asked, default=1)))
-
-
 def _nodes(refresh: Iterable[Any]) -> Iterator[Node[..., Any]]:
     for wanted in refresh:
         if isinstance(wanted, Call):
@@ -490,15 +443,6 @@ def _nodes(refresh: Iterable[Any]) -> Iterator[Node[..., Any]]:
         if not isinstance(wanted, Node):
             raise CompositionError(f"refresh takes nodes, not {wanted!r:.60}")
         yield wanted
-
-
-def _run_name(tree: Tree) -> str:
-    first = next(holes(tree), None)
-    return first._lineage_node.name if isinstance(first, Call) else "materialize"
-
-
-def _shown_roots(tree: Tree) -> str:
-    return ", ".join(shown(root) for root, _ in zip(holes(tree), range(3), strict=False))
 
 
 _session: ContextVar[Session | None] = ContextVar("lineage_session", default=None)

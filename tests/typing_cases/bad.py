@@ -73,6 +73,9 @@ told(ln.attempt(table)(1))  # E: both
 computed: str = ln.compute(double(1))  # E: both
 several: tuple[int, int] = ln.compute(double(1), pair(1))  # E: both
 handle: ln.Dataset[str] = ln.materialize(double(1))  # E: both
+ln.compute(double(1), on_failure="maybe")  # E: both
+ln.compute(double(1), retrys=2)  # E: both
+ln.materialize(double(1), on_failure="continue").value  # E: both
 model: Model = ln.ref("prod", of=double)  # E: both
 frame: pl.DataFrame = ln.dataset(split).value  # E: both
 ln.scan(double(1))  # E: both

@@ -216,7 +216,12 @@ assert_type(ln.compute(double(1), pair(1)), tuple[int, tuple[int, str]])
 assert_type(ln.compute(double(1), 2.0, "a"), tuple[int, float, str])
 assert_type(ln.compute(ln.map(double, [1])), list[int])
 assert_type(ln.compute(double(1), refresh=[double], executor="gpu"), int)
+assert_type(ln.compute(double(1), on_failure="stop", retries=2, timeout=60, resources=ln.Resources(cpus=2)), int)
 assert_type(ln.materialize(double(1)), ln.Dataset[int])
+assert_type(ln.materialize(double(1), on_failure="stop"), ln.Dataset[int])
+assert_type(
+    ln.materialize(double(1), on_failure="continue", retries=1), ln.Dataset[int] | ln.Incomplete[int] | ln.Failed
+)
 assert_type(ln.materialize(double(1)).value, int)
 assert_type(ln.materialize(split(table(1)).train), ln.Dataset[pl.DataFrame])
 assert_type(ln.materialize(double(1), pair(1)), tuple[ln.Dataset[int], ln.Dataset[tuple[int, str]]])

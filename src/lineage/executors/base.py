@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 from lineage.codecs.base import Manifest
 from lineage.content.tree import Tree
 from lineage.digest import Digest
+from lineage.options import Resources
 from lineage.records import SideData
 
 __all__ = ["Cause", "Executor", "Failure", "Kept", "Outcome", "Success", "Work"]
@@ -22,6 +23,7 @@ that has other code than was planned); or that of its inputs, damaged or gone, f
 class Work(NamedTuple):
     """One attempt of a call: a node, the trees of its arguments (in the store already), the digest of the node's code as
     it was planned, and the key of the call. `seeded` asks for global generators seeded from the key; `ticket` is the driver's own.
+    `timeout` and `resources` are what holds in this run: the node's, or the run's where the node says nothing.
     """
 
     node: Any
@@ -32,6 +34,8 @@ class Work(NamedTuple):
     seeded: bool = False
     ticket: Any = None
     attempt: int = 1
+    timeout: float | None = None
+    resources: Resources | None = None
 
 
 class Success(NamedTuple):
@@ -74,6 +78,10 @@ class Executor(Protocol):
 
     Promises: every piece of work submitted comes back once from `wait`, as a success or a failure, unless it is cancelled; the objects of
     results are durable, or become so at the store's next flush, before they come back; an executor changes neither keys nor digests.
+
+    It may have more. `resources` (a `Resources`) is what it has: the engine then hands it only what fits beside what runs, and refuses
+    what never can. `check(node, resources)` is asked once for each node before anything runs, and raises an ExecutorError where
+    calls of that name that need that can never be carried out. `workers` is how many calls it runs at a time, for people to see.
     """
 
     name: str

@@ -1,0 +1,176 @@
+"""Nodes and functions that a worker can't import: those of the script that runs, of notebooks, closures and lambdas.
+
+They travel as what they are, with what they reach in `__main__`. So that a worker finds the same fingerprint for them, it gets their
+source too: the text of a notebook's cells, or the script as a file of the code package, under which the code then says it was defined.
+The script itself is never run there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import linecache
+import os
+import pickle
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+
+import cloudpickle
+
+from lineage.code.effects import cells
+from lineage.codecs.plain import find_by_name
+from lineage.content.tree import SCALARS
+from lineage.environments.current import here
+from lineage.errors import NotFoundError
+from lineage.executors.packages import main_script
+from lineage.fold import Fold
+from lineage.node import Node
+
+__all__ = ["closed", "is_by_value", "opened"]
+
+
+def is_by_value(node: Node[..., Any]) -> bool:
+    """Say whether a worker can't find `node` by importing its module from the code package."""
+    module = node.fn.__module__
+    if module == "__main__" or "<locals>" in node.reference or "<lambda>" in node.reference:
+        return True
+    if module == "lineage" or module.startswith("lineage."):
+        return False
+    file = getattr(sys.modules.get(module), "__file__", None)
+    if not isinstance(file, str):
+        return True
+    try:
+        found = find_by_name(node.reference)
+    except NotFoundError:
+        return True
+    return (found.fn if isinstance(found, Node) else found) is not node.fn
+
+
+def closed(thing: Any) -> bytes:
+    """Return a node or function by value."""
+    image = _main_image()
+    script = main_script()
+    cell_texts = {name: linecache.getlines(name) for name in cells()}
+    stream = io.BytesIO()
+    _Pickler(stream, script).dump((cell_texts, script and os.path.basename(script), image, thing))
+    return stream.getvalue()
+
+
+def opened(data: bytes, folder: str | None) -> Any:
+    """Return what travelled as `data`; the code package lies unpacked in `folder`."""
+    _blanks.clear()
+    _place[0] = folder or ""
+    cell_texts, script, image, thing = _Unpickler(io.BytesIO(data)).load()
+    for name, lines in cell_texts.items():
+        linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+    main = sys.modules["__main__"]
+    if script is not None:
+        main.__file__ = os.path.join(_place[0], script)
+    vars(main).update(image)
+    for node, made in sorted(_blanks, key=lambda blank: isinstance(blank[0], Fold)):
+        node.__init__(*made)
+    _blanks.clear()
+    return thing
+
+
+class _Unpickler(pickle.Unpickler):
+    """In a pinned environment, lets names in `__main__` stand for nothing whose packages are not there: the node may not use them."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if here() is None:
+            return super().find_class(module, name)
+        if (module, name) == ("cloudpickle.cloudpickle", "subimport"):
+            return _imported
+        try:
+            return super().find_class(module, name)
+        except ModuleNotFoundError as error:
+            return _Absent(str(error.name))
+
+
+class _Absent(types.ModuleType):
+    """Stands for what is not there, and says so when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self._missing()
+
+    def __call__(self, *_: object, **__: object) -> Any:
+        raise self._missing()
+
+    def _missing(self) -> ModuleNotFoundError:
+        return ModuleNotFoundError(f"No module named {self.__name__!r}", name=self.__name__)
+
+
+def _imported(name: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        return _Absent(str(error.name))
+
+
+def _main_image() -> dict[str, Any]:
+    """Return what names mean in `__main__`: modules, functions, classes and plain values, as far as they can travel."""
+    found: dict[str, Any] = {}
+    for name, value in list(vars(sys.modules["__main__"]).items()):
+        if name.startswith("__") or not (
+            callable(value) or isinstance(value, types.ModuleType) or type(value) in SCALARS
+        ):
+            continue
+        try:
+            _Pickler(io.BytesIO(), main_script()).dump(value)
+        except Exception:
+            continue  # nothing that a node reaches, or its own pickling says so
+        found[name] = value
+    return found
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Takes nodes apart, and lets the script's code say that it is defined in the package."""
+
+    def __init__(self, stream: io.BytesIO, script: str | None) -> None:
+        super().__init__(stream, protocol=5)
+        self._script = script
+
+    def reducer_override(self, value: Any) -> Any:
+        if type(value) is Fold:
+            return _blank, (Fold,), (value.merge,), None, None, _fill
+        if type(value) is Node:
+            if not is_by_value(value):
+                return find_by_name, (value.reference,)
+            return _blank, (Node,), (value.fn, value.given, value.kind, value.name), None, None, _fill
+        if isinstance(value, types.CodeType) and self._script is not None and _is_of(value, self._script):
+            made, facts = _code_reduced(value)
+            return _code_here, (os.path.basename(self._script), made, facts)
+        return super().reducer_override(value)
+
+
+def _is_of(code: types.CodeType, script: str) -> bool:
+    return code.co_filename == script or os.path.abspath(code.co_filename) == script
+
+
+def _code_reduced(code: types.CodeType) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    reduced = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
+    return reduced[0], reduced[1]
+
+
+_blanks: list[tuple[Any, tuple[Any, ...]]] = []
+"""Nodes that are being read, and what they are made of: known only when all is read, since functions and nodes refer to each other."""
+
+_place = [""]
+"""Where the code package lies that is being read from."""
+
+
+def _blank(cls: Any) -> Any:
+    return cls.__new__(cls)
+
+
+def _fill(node: Any, made: tuple[Any, ...]) -> None:
+    _blanks.append((node, made))
+
+
+def _code_here(script: str, make: Callable[..., Any], facts: tuple[Any, ...]) -> types.CodeType:
+    code: types.CodeType = make(*facts)
+    return code.replace(co_filename=os.path.join(_place[0], script))
