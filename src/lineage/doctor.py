@@ -61,7 +61,12 @@ def _versions(_: Session) -> Iterator[Finding]:
 
 
 def _extras(_: Session) -> Iterator[Finding]:
-    uses = {"ray": "Ray clusters", "s3fs": "stores and files on S3", "sklearn": "models", "igraph": "pictures of graphs"}
+    uses = {
+        "ray": "Ray clusters",
+        "s3fs": "stores and files on S3",
+        "sklearn": "models",
+        "igraph": "pictures of graphs",
+    }
     for module, use in uses.items():
         there = util.find_spec(module) is not None
         yield Finding(module, "ok" if there else "note", "installed" if there else f"not installed; needed for {use}")

@@ -11,6 +11,7 @@ from lineage.commands.flows import flow_app
 from lineage.commands.found import flow_at
 from lineage.commands.keeping import KEEPING
 from lineage.commands.outcome import completed
+from lineage.environments.command import env_app
 
 __all__ = ["app", "main"]
 
@@ -22,7 +23,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         if words[:1] in (["run"], ["plan"]) and len(words) > 1 and not words[1].startswith("-"):
             _run(words[0], words[1], words[2:])
         else:
-            app()(words, exit_on_error=False, print_error=False)
+            code = app()(words, exit_on_error=False, print_error=False)
+            if isinstance(code, int) and code:
+                raise SystemExit(code)
 
 
 def _run(verb: str, target: str, options: list[str]) -> None:
@@ -44,8 +47,8 @@ def app() -> Any:
         help="Run graphs of pure functions, and ask what made what.",
         help_format="plaintext",
         help_epilogue=(
-            "X is the number of a run (run:3) or of a call (call:12), a digest or its first letters, a tag, the name of a "
-            "node, or the path of a file. Every command takes --store and, where it prints, --json. Exit codes: 0 done; "
+            "X is a run (run:3), a call (execution:12), a digest or its first letters, a tag, the name of a node, or the path of "
+            "a file; tag:, node:, digest: or file: before it says which. Every command takes --store and, where it prints, --json. Exit codes: 0 done; "
             "1 failed; 2 wrong command line; 130 interrupted."
         ),
         version=lambda: version("lineage-graph"),
@@ -61,6 +64,7 @@ def app() -> Any:
         group = Group(title, sort_key=position)
         for command in commands:
             found.command(command, name=_name(command), group=group)
+    found.command(env_app(), group=Group("Environments", sort_key=len(groups)))
     found.register_install_completion_command()
     return found
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
-from lineage.commands.chosen import As, In, opened, selected
+from lineage.commands.chosen import As, In, handles, opened, pointed, selected
 from lineage.commands.printed import printed, told
-from lineage.errors import NotFoundError
 
 __all__ = ["ASKING"]
 
@@ -35,7 +34,19 @@ def log(
 
 
 _RUN = ("run", "name", "status", "started", "wall", "executed", "unchanged", "hit", "failed", "user", "commit")
-_CALL = ("execution", "node", "status", "run", "started", "wall", "attempt", "rows_out", "bytes_out", "digest", "arguments")
+_CALL = (
+    "execution",
+    "node",
+    "status",
+    "run",
+    "started",
+    "wall",
+    "attempt",
+    "rows_out",
+    "bytes_out",
+    "digest",
+    "arguments",
+)
 _DATASET = ("digest", "node", "execution", "run", "made", "type", "rows", "bytes", "tags")
 _STREAM = ("distance", "via", "execution", "node", "status", "run", "started", "wall", "digest", "files", "inputs")
 
@@ -102,7 +113,9 @@ def logs(x: str, /, *, store: In = None, json: As = False) -> None:
     import lineage as ln
 
     with opened(store):
-        found = ln.calls(x).select("execution", "node", "status", "attempt", "log", "error")
+        run = pointed(x)
+        found = ln.calls(run=run) if isinstance(run, int) else ln.calls(x)
+        found = found.select("execution", "node", "status", "attempt", "log", "error")
         if json:
             printed(found, json=True)
             return
@@ -114,24 +127,23 @@ def logs(x: str, /, *, store: In = None, json: As = False) -> None:
 
 
 def show(x: str, /, *, rows: int = 5, store: In = None, json: As = False) -> None:
-    """Show the dataset behind X: what it is, how it came to be, and its first rows.
+    """Show the dataset behind X: what it is, how it came to be, its first rows; of a run, where its time went.
 
     Args:
         x: a tag, a node, a digest, a call (execution:12), a run (run:3)
-        rows: how many of its rows
+        rows: how many rows of a table
     """
     import lineage as ln
 
-    with opened(store):
-        found = ln.datasets(x)
-        if not found.height:
-            raise NotFoundError(f"no dataset of {x!r} is recorded")
-        if json:
-            printed(found, json=True)
-            return
-        from lineage.datasets import recorded
-
-        ln.show(recorded(ln.configured().store, found["execution"][0]), rows=rows)
+    with opened(store) as session:
+        target = pointed(x)
+        if isinstance(target, int):
+            printed(ln.calls(run=target), json=True) if json else ln.show(target)
+        elif json:
+            printed(handles(session, x), json=True)
+        else:
+            for handle in handles(session, x):
+                ln.show(handle, rows=rows)
 
 
 def why(x: str, /, *, store: In = None, json: As = False) -> None:
@@ -143,10 +155,10 @@ def why(x: str, /, *, store: In = None, json: As = False) -> None:
     import lineage as ln
 
     with opened(store):
-        printed(ln.why(x), json=json)
+        printed(ln.why(pointed(x)), json=json)
 
 
-def diff(a: str, b: str, /, *, on: Annotated[list[str] | None, None] = None, store: In = None, json: As = False) -> None:
+def diff(a: str, b: str, /, *, on: list[str] | None = None, store: In = None, json: As = False) -> None:
     """Show what differs between two runs, two datasets or two models.
 
     Args:
@@ -157,7 +169,7 @@ def diff(a: str, b: str, /, *, on: Annotated[list[str] | None, None] = None, sto
     import lineage as ln
 
     with opened(store):
-        printed(ln.diff(a, b, on=on), json=json)
+        printed(ln.diff(pointed(a), pointed(b), on=on or ()), json=json)
 
 
 def source(x: str, /, *, store: In = None, json: As = False) -> None:
@@ -172,4 +184,38 @@ def source(x: str, /, *, store: In = None, json: As = False) -> None:
         printed(ln.source(x), json=json)
 
 
-ASKING: list[Callable[..., Any]] = [log, calls, datasets, lineage, show, logs, why, diff, source]
+def verify(x: str, /, *, sample: float | None = None, store: In = None, json: As = False) -> None:
+    """Carry out the calls behind X once more, under other circumstances, and say whether they gave the same.
+
+    Exits with 1 where one differs or cannot be run.
+
+    Args:
+        x: a tag, a node, a digest, a call (execution:12)
+        sample: look at so many calls of all that led to it (5), or at a share of them (0.1)
+    """
+    import lineage as ln
+
+    with opened(store):
+        found = ln.verify(x, sample=int(sample) if sample is not None and sample >= 1 else sample)
+        printed(found, json=json)
+    if not found.ok:
+        raise SystemExit(1)
+
+
+def columns(x: str, /, *, column: str | None = None, store: In = None, json: As = False) -> None:
+    """Show from which columns the columns of X came, through the nodes that made it.
+
+    Args:
+        x: a tag, a node, a digest, a call (execution:12)
+        column: only this one
+    """
+    import lineage as ln
+
+    with opened(store) as session:
+        for handle in handles(session, x):
+            printed(ln.columns(handle, column=column), json=json)
+
+
+ASKING: list[Callable[..., Any]] = [
+    log, calls, datasets, lineage, show, logs, why, diff, source, verify, columns,
+]  # fmt: skip

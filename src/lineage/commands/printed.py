@@ -101,8 +101,9 @@ def _small(found: Dataset[Any]) -> Any:
 
 
 def _record(found: Any) -> Any:
-    if hasattr(found, "as_dict"):
-        return as_json(found.as_dict())
+    for name in ("records", "record"):
+        if hasattr(found, name):
+            return as_json(getattr(found, name)())
     if hasattr(found, "_asdict"):
         return as_json(found._asdict())
     if hasattr(type(found), "__attrs_attrs__"):
