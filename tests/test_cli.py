@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -295,3 +296,127 @@ def test_an_interrupted_command_ends_with_its_own_code(folder: Path) -> None:
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert errors.endswith("error: interrupted; what was finished is kept\n")
+
+
+# -- asking
+
+
+@pytest.fixture
+def ran(folder: Path) -> Path:
+    assert lineage(folder, "run", "flows:report", "2", "--tag", "first").returncode == 0
+    settings = ["--settings", '{"depth": 5}']
+    assert lineage(folder, "run", "flows:report", "2", *settings, "--tag", "second").returncode == 0
+    return folder
+
+
+def rows(folder: Path, *words: str) -> list[dict[str, Any]]:
+    done = lineage(folder, *words, "--json")
+    assert done.returncode == 0, done.stderr
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    return found
+
+
+def test_runs_calls_and_datasets_are_listed(ran: Path) -> None:
+    assert [(run["run"], run["executed"]) for run in rows(ran, "log")] == [(2, 3), (1, 3)]
+    assert [call["node"] for call in rows(ran, "calls", "--run", "1")] == ["join", "build", "build"]
+    assert len(rows(ran, "datasets", "--node", "build")) == 4
+    assert lineage(ran, "log", "--limit", "1").stdout.splitlines()[1].split()[:3] == ["2", "join", "ok"]
+
+
+def test_lineage_goes_up_and_down(ran: Path) -> None:
+    assert [row["node"] for row in rows(ran, "lineage", "second")] == ["join", "build", "build"]
+    assert {row["node"] for row in rows(ran, "lineage", "execution:1", "--down")} == {"build", "join"}
+
+
+def test_a_dataset_is_shown_by_name_by_node_by_digest_and_by_run(ran: Path) -> None:
+    assert "0 x 5 RED" in lineage(ran, "show", "second").stdout
+    assert "0 x 5 RED" in lineage(ran, "show", "join").stdout
+    digest = rows(ran, "datasets", "second")[0]["digest"]
+    assert "0 x 5 RED" in lineage(ran, "show", digest[:10]).stdout
+    assert "run 2 (join): ok" in lineage(ran, "show", "run:2").stdout
+    assert rows(ran, "show", "second")[0]["value"].startswith("0 x 5 RED")
+
+
+def test_why_a_run_executed_and_what_differs(ran: Path) -> None:
+    assert "argument settings" in lineage(ran, "why", "run:2").stdout
+    assert any(change["name"] == "settings" for call in rows(ran, "why", "run:2") for change in call["changes"])
+    assert "execution 1" in lineage(ran, "diff", "run:1", "run:2").stdout
+    assert "no difference" in lineage(ran, "diff", "second", "second").stdout
+
+
+def test_source_and_verdicts(ran: Path) -> None:
+    assert 'return " + ".join(' in lineage(ran, "source", "second").stdout
+    done = lineage(ran, "verify", "second", "--sample", "3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 deterministic" in done.stdout
+
+
+def test_verify_exits_with_1_where_something_differs(folder: Path) -> None:
+    (folder / "odd.py").write_text(
+        "import os\nimport lineage as ln\n"
+        "@ln.node(version='1')\ndef process(n: int) -> int:\n    return os.getpid()\n"
+        "def flow() -> int:\n    return process(1)\n"
+    )
+    lineage(folder, "run", "odd:flow", "--tag", "odd")
+    done = lineage(folder, "verify", "odd")
+    assert done.returncode == 1
+    assert "differs" in done.stdout
+
+
+def test_logs_show_what_was_printed_and_what_failed(folder: Path) -> None:
+    (folder / "loud.py").write_text(
+        "import lineage as ln\n"
+        "@ln.node\ndef half(n: int) -> float:\n    print(f'halving {n}')\n    return 1 / n\n"
+        "def flow(n: int) -> float:\n    return half(n)\n"
+    )
+    failed = lineage(folder, "run", "loud:flow", "0")
+    assert failed.returncode == 1
+    assert "division by zero" in failed.stderr
+    shown = lineage(folder, "logs", "run:1")
+    assert "halving 0" in shown.stdout
+    assert "ZeroDivisionError" in shown.stdout
+    assert rows(folder, "calls", "--status", "failed")[0]["node"] == "half"
+
+
+def test_names_are_given_and_moved(ran: Path) -> None:
+    assert lineage(ran, "tag", "first", "branch:prod/report").returncode == 0
+    assert lineage(ran, "tag", "second", "branch:prod/report").returncode == 0
+    assert [row["execution"] for row in rows(ran, "tags", "branch:prod/report")] == [6, 3]
+
+
+def test_what_is_forgotten_is_executed_again(ran: Path) -> None:
+    lineage(ran, "forget", "first")
+    assert "1 executed" in lineage(ran, "run", "flows:report", "2").stderr
+
+
+def test_options_of_a_run_fill_what_nodes_leave_open(folder: Path) -> None:
+    (folder / "flaky.py").write_text(
+        "import pathlib\nimport lineage as ln\n"
+        "@ln.node(version='1')\ndef once(place: str) -> int:\n    path = pathlib.Path(place)\n"
+        "    if not path.exists():\n        path.touch()\n        raise OSError('not yet')\n    return 1\n"
+        "def flow(place: str) -> int:\n    return once(place)\n"
+    )
+    assert lineage(folder, "run", "flaky:flow", "a").returncode == 1
+    assert lineage(folder, "run", "flaky:flow", "b", "--retries", "1").stdout == "1\n"
+
+
+def test_where_there_is_no_store_questions_make_none(folder: Path) -> None:
+    done = lineage(folder, "log")
+    assert done.returncode == 1
+    assert "there is no store" in done.stderr
+    assert not (folder / "store").exists()
+
+
+def test_the_doctor_says_what_is_wrong(ran: Path) -> None:
+    found = {finding["subject"]: finding for finding in rows(ran, "doctor")}
+    assert found["store"]["found"].endswith("last run 2: ok")
+    (ran / "store" / "index.sqlite").write_bytes(b"no index" * 1000)
+    done = lineage(ran, "doctor")
+    assert done.returncode == 1
+    assert "WRONG  store" in done.stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_installed_on_request(folder: Path, shell: str) -> None:
+    done = lineage(folder, "--install-completion", "--shell", shell, HOME=str(folder))
+    assert done.returncode == 0, done.stderr

@@ -64,7 +64,9 @@ def app() -> Any:
         group = Group(title, sort_key=position)
         for command in commands:
             found.command(command, name=_name(command), group=group)
-    found.command(env_app(), group=Group("Environments", sort_key=len(groups)))
+    environments = env_app()
+    environments.group = group
+    found.command(environments)
     found.register_install_completion_command()
     return found
 

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 
 __all__ = ["As", "In", "handles", "opened", "pointed", "selected"]
 
+_DIGITS = 12
+"""Digits of a digest that people are shown."""
+
+_TEXT = 90
+"""Characters of a long text that people are shown in a table."""
+
 In = Annotated[str | None, Parameter(help="the store's folder; also LINEAGE_STORE")]
 As = Annotated[bool, Parameter(help="print JSON", negative="", show_default=False)]
 
@@ -71,5 +77,15 @@ def selected(frame: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
     kept = [name for name in columns if name in frame.columns]
-    short = [pl.col(name).str.slice(0, 12) for name in ("digest", "commit") if name in kept]
+    short = [pl.col(name).str.slice(0, _DIGITS) for name in ("digest", "commit") if name in kept]
+    short += [_shortened(name) for name in ("arguments",) if name in kept]
     return frame.select(kept).with_columns(short)
+
+
+def _shortened(name: str) -> pl.Expr:
+    import polars as pl
+
+    column = pl.col(name)
+    return (
+        pl.when(column.str.len_chars() > _TEXT).then(column.str.slice(0, _TEXT - 1) + "…").otherwise(column).alias(name)
+    )

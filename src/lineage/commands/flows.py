@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from attrs import frozen
 
@@ -34,6 +34,9 @@ class Wishes:
     tag: str | None = None
     store: str | None = None
     refresh: tuple[str, ...] = ()
+    retries: int | None = None
+    timeout: float | None = None
+    on_failure: str | None = None
     json: bool = False
 
 
@@ -44,6 +47,14 @@ _OPTIONS: dict[str, tuple[Any, Any, str, str]] = {
     "tag": (str | None, None, "--tag", "give the result this name"),
     "store": (str | None, None, "--store", "the store's folder or URL; also LINEAGE_STORE"),
     "refresh": (list[str] | None, None, "--refresh", "execute the calls of this node again; may be repeated"),
+    "retries": (int | None, None, "--retries", "how often failed calls are tried again whose node does not say"),
+    "timeout": (float | None, None, "--timeout", "seconds that a call may take whose node does not say"),
+    "on_failure": (
+        Literal["finish", "stop"] | None,
+        None,
+        "--on-failure",
+        "finish what can be finished, or stop at once",
+    ),
     "json": (bool, False, "--json", "print JSON"),
 }
 """The options of every flow beside its parameters: type, default, name and help."""
@@ -240,7 +251,8 @@ def _in_session(flow: Callable[..., Any], args: tuple[Any, ...], values: dict[st
             printed(plan, json=wishes.json)
             return
         print(plan, flush=True)
-    handle = lineage.materialize(made, executor=wishes.executor, refresh=refresh)
+    asked: Any = {name: getattr(wishes, name) for name in ("executor", "retries", "timeout", "on_failure")}
+    handle = lineage.materialize(made, refresh=refresh, **asked)
     handles = handle if isinstance(handle, tuple) else (handle,)
     if wishes.tag is not None:
         for one in handles:
