@@ -8,6 +8,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def is_killed(x: int) -> int:
 
 
 @ln.node
-def noted(x: int, notes: ln.Unhashed[str]) -> int:
+def noted(x: int, notes: Annotated[str, ln.Unhashed]) -> int:
     """Says that it ran, in a file; the first attempt of every hundredth call takes the process down."""
     with open(notes, "a") as file:
         file.write(f"{x}\n")
@@ -105,14 +106,14 @@ def memory_of_its_own(values: np.ndarray, x: int) -> int:
 
 
 @ln.node
-def sleeps(x: int, seconds: float, place: ln.Unhashed[str]) -> int:
+def sleeps(x: int, seconds: float, place: Annotated[str, ln.Unhashed]) -> int:
     (Path(place) / str(os.getpid())).touch()
     time.sleep(seconds)
     return x
 
 
 @ln.node
-def one_of_many(x: int, place: ln.Unhashed[str]) -> int:
+def one_of_many(x: int, place: Annotated[str, ln.Unhashed]) -> int:
     """Leaves a file of its own for every time it runs."""
     (Path(place) / f"{x}-{os.getpid()}-{time.monotonic_ns()}").touch()
     time.sleep(0.002)

@@ -67,8 +67,7 @@ def test_calls_run_in_warm_processes_of_their_own(session: ln.Session) -> None:
     first = set(ln.compute(ln.map(nodes.pid, list(range(40)))))
     again = set(ln.compute(ln.map(nodes.pid, list(range(100, 140)))))
     assert os.getpid() not in first
-    assert again <= first
-    assert len(first) <= 2
+    assert len(first | again) <= 2
 
 
 def test_closing_ends_all_workers(tmp_path: Path) -> None:
