@@ -18,6 +18,7 @@ from typing import Any
 from attrs import asdict
 
 import fill_index
+import measure_queries
 import measure_shards
 from found import NAMES, PEERS, Found, Sizes, Target, check_agreement, record, target, why
 from harness import Harness, Phase, Samples, WrongAnswerError, environment
@@ -379,4 +380,5 @@ MEASUREMENTS: dict[str, Callable[[Harness, Sizes, Sequence[str]], Found]] = {
     "table": table,
     "hashing": hashing,
     **measure_shards.MEASUREMENTS,
+    **measure_queries.MEASUREMENTS,
 }

@@ -12,8 +12,10 @@ import months_demo
 import numpy as np
 import polars as pl
 import pytest
+import versions_demo
 
 import lineage as ln
+from lineage.errors import EnvError, NodeError
 from lineage.testing import EventLog
 
 # -- flights, month by month
@@ -43,6 +45,24 @@ def test_the_months_add_up_however_they_came(tmp_path: Path) -> None:
     ]
     cleaned = pl.concat([monthly.cleaned.fn(file) for file in ln.files(tmp_path / "data/*.parquet")])
     assert sum(model.flights for model in last.models) == cleaned.height == last.delays["flights"].sum()
+
+
+# -- two versions of a library
+
+
+def test_two_versions_meet_in_data_and_nothing_is_needed_for_what_is_known(tmp_path: Path) -> None:
+    try:
+        first, again, anew = versions_demo.tell(tmp_path)
+    except (EnvError, NodeError) as error:
+        if "can't be made" not in str(error):
+            raise
+        pytest.skip(f"packages can't be had here: {error}")
+    assert "scikit-learn 1.3.2 (numpy 1.26.4)" in first.result[0]
+    assert "1.6.1 (numpy 2." in first.result[0]
+    assert first.result[1] > 0.98
+    assert again.executed == []
+    assert sorted(anew.executed) == ["clusters_new", "clusters_old", "coefficients", "scored"]
+    assert first.result == again.result == anew.result
 
 
 # -- words that stand together

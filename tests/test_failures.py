@@ -148,6 +148,9 @@ def test_an_effect_whose_worker_was_lost_is_not_repeated_unless_it_says_so(sessi
 
     with pytest.raises(NodeError, match=r"failed after 1 attempt \(1 by"):
         ln.compute(tell(1), executor=Threads(2, lose={"tell": 1}))
+    for_all = ln.Retry(platform=5, platform_backoff=0)
+    with pytest.raises(NodeError, match=r"failed after 1 attempt \(1 by"):
+        ln.compute(tell(1), executor=Threads(2, lose={"tell": 1}), retries=for_all)
     again = tell.options(retries=ln.Retry(platform=1, platform_backoff=0))
     assert ln.compute(again(1), executor=Threads(2, lose={"tell": 1})) == 1
 

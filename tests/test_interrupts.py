@@ -71,9 +71,12 @@ def test_an_interrupt_at_any_instant_keeps_what_is_done_and_leaves_nothing(
 ) -> None:
     store = tmp_path / "store"
     first = start(store, executor)
-    time.sleep(random.Random(f"{seed} {number} {executor}").uniform(0.02, 0.5))
+    assert first.stdout is not None
+    begun = first.stdout.readline()  # the run is on, and its handlers are there
+    time.sleep(random.Random(f"{seed} {number} {executor}").uniform(0.0, 0.4))
     first.send_signal(number)
     out, error = first.communicate(timeout=60)
+    out = begun + out
     assert first.returncode in ((143,) if number == signal.SIGTERM else (-signal.SIGINT, 130)), error
     assert alive_in_session(first.pid) == []
     assert status(store) == "interrupted"

@@ -269,7 +269,7 @@ def test_hasattr_is_true_of_lazy_fields_only() -> None:
     assert hasattr(split(1), "train")
     assert not hasattr(split(1), "validation")
     assert not hasattr(table(1), "head")
-    assert not hasattr(call, "_repr_html_")
+    assert not hasattr(table(1), "_repr_mimebundle_")
 
 
 def test_calls_may_be_kept_in_sets_dicts_and_lists() -> None:

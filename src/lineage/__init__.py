@@ -15,10 +15,25 @@ ln.compute(count(words("pure functions, cached by what they do")))     # 7
 
 from typing import TYPE_CHECKING, Any
 
-from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
-from lineage.asking import calls, datasets, downstream, runs, upstream
+from lineage.api import (
+    compute,
+    dataset,
+    forget,
+    main,
+    materialize,
+    openlineage,
+    picture,
+    plan,
+    register,
+    show,
+    tag,
+    tags,
+    verify,
+)
+from lineage.asking import calls, columns, datasets, diff, downstream, runs, source, upstream, why
 from lineage.combinators import attempt, ref
 from lineage.datasets import Dataset
+from lineage.environments.request import Env
 from lineage.errors import LineageError
 from lineage.executors.serial import Serial
 from lineage.files import Directory, File, files
@@ -43,6 +58,7 @@ __all__ = [
     "Approx",
     "Dataset",
     "Directory",
+    "Env",
     "Failed",
     "File",
     "Incomplete",
@@ -59,11 +75,13 @@ __all__ = [
     "Unhashed",
     "attempt",
     "calls",
+    "columns",
     "compute",
     "configure",
     "current",
     "dataset",
     "datasets",
+    "diff",
     "downstream",
     "dynamic",
     "files",
@@ -74,7 +92,9 @@ __all__ = [
     "map",
     "materialize",
     "node",
+    "openlineage",
     "partition",
+    "picture",
     "plan",
     "reduce",
     "ref",
@@ -85,11 +105,15 @@ __all__ = [
     "show",
     "shuffle",
     "sink",
+    "source",
     "span",
     "starmap",
     "tag",
+    "tags",
     "upstream",
+    "verify",
     "view",
+    "why",
     "zip",
 ]
 

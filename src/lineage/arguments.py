@@ -9,13 +9,14 @@ from itertools import islice
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
-from lineage.content.tree import Branch, Leaf, Tree, digest_tree, holes
+from lineage.codecs.text import dump_tree
+from lineage.content.tree import Branch, Hole, Leaf, Tree, digest_tree, holes
 from lineage.datasets import MADE_OF
 from lineage.digest import Digest
-from lineage.graph import Call
+from lineage.graph import Call, Pinned, inputs_of
 from lineage.planning import Graph
 
-__all__ = ["argument_text", "described", "with_made_of"]
+__all__ = ["argument_text", "described", "described_one", "with_made_of"]
 
 _encode = json.JSONEncoder().encode
 _TEXT: dict[type, Callable[[Any], str]] = {
@@ -27,6 +28,9 @@ _TEXT: dict[type, Callable[[Any], str]] = {
 }
 """How plain values are written, by exact type: a fifth of the time of the encoder, which is made for more."""
 
+_WHOLE = 2000
+"""Characters up to which a plain argument is recorded whole, so that its call can be carried out again."""
+
 _SHOWN = 200
 """Characters kept of an argument's text."""
 
@@ -34,7 +38,8 @@ _SHOWN = 200
 def described(graph: Graph, call: Call, digests: list[Digest]) -> str:
     """Return the arguments of a call as JSON: scalars as they are, the rest by digest, with where it came from.
 
-    `from` lists executions, so that lineage joins executions and never bare digests; `files` lists paths.
+    `from` lists executions, so that lineage joins executions and never bare digests; `files` lists paths, `names` the
+    full names of references.
     """
     names = call._lineage_node.signature.names
     parts = []
@@ -43,6 +48,14 @@ def described(graph: Graph, call: Call, digests: list[Digest]) -> str:
         text = _origin(graph, argument, digest) if write is None else write(argument)
         parts.append(f'"{name}": {text}')
     return "{" + ", ".join(parts) + "}"
+
+
+def described_one(graph: Graph, argument: Tree) -> str:
+    """Return one argument, whose inputs are resolved, as `described` does."""
+    write = _TEXT.get(type(argument))
+    if write is not None:
+        return write(argument)
+    return _origin(graph, argument, digest_tree(argument, graph.resolved_digest))
 
 
 def with_made_of(arguments: str, executions: list[int | None], *, each: bool) -> str:
@@ -59,21 +72,50 @@ def with_made_of(arguments: str, executions: list[int | None], *, each: bool) ->
 def _origin(graph: Graph, argument: Tree, digest: Digest) -> str:
     if type(argument) is Call:
         return f'{{"digest": "{digest.hex()}", "from": [{graph.step(argument).execution}]}}'
-    steps = [graph.step(hole) for hole in holes(argument)]
+    made_from = list(holes(argument))
+    steps = [graph.step(hole) for hole in made_from]
     if len(steps) == 1 and steps[0].is_call:
         return f'{{"digest": "{digest.hex()}", "from": [{steps[0].execution}]}}'
     entry: dict[str, Any] = {"digest": digest.hex()}
-    sources = [step.execution for step in steps if step.execution is not None]
+    sources = [execution for hole in made_from for execution in _executions(graph, hole)]
+    names = [name for hole in made_from if (name := _name_behind(graph, hole)) is not None]
     files = [
         (step.tree.info or {})["path"] for step in steps if isinstance(step.tree, Leaf) and step.tree.family == "file"
     ]
     if sources:
         entry["from"] = sources
+    if names:
+        entry["names"] = names
     if files:
         entry["files"] = files
     if not steps:
-        entry["shown"] = _shown(argument)
+        entry |= _literal(argument)
     return _encode(entry)
+
+
+def _executions(graph: Graph, hole: Hole) -> Iterator[int]:
+    """Yield what made an input, in order: of a view of several, each of them.
+
+    Two references to equal datasets are one step, and have origins of their own.
+    """
+    stack = [hole]
+    while stack:
+        found = stack.pop()
+        number = graph.resolve(found).record.execution if isinstance(found, Pinned) else graph.step(found).execution
+        if number is not None:
+            yield number
+        else:
+            stack.extend(reversed(inputs_of(found)))
+
+
+def _name_behind(graph: Graph, hole: Hole) -> str | None:
+    """Return the full name that leads to an input, or to what it is a field or a view of."""
+    while not isinstance(hole, (Call, Pinned)):
+        below = inputs_of(hole)
+        if len(below) != 1:
+            return None
+        hole = below[0]
+    return graph.resolve(hole).name if isinstance(hole, Pinned) else None
 
 
 def argument_text(argument: Tree) -> str:
@@ -81,7 +123,17 @@ def argument_text(argument: Tree) -> str:
     write = _TEXT.get(type(argument))
     if write is not None:
         return write(argument)
-    return _encode({"digest": digest_tree(argument).hex(), "shown": _shown(argument)})
+    return _encode({"digest": digest_tree(argument).hex(), **_literal(argument)})
+
+
+def _literal(argument: Tree) -> dict[str, str]:
+    """Return what is recorded of an argument without calls in it: what it looks like, and a short one whole."""
+    entry = {"shown": _shown(argument)}
+    if next(islice(_written(argument), _SHOWN, None), None) is None:
+        text = dump_tree(argument)
+        if len(text) <= _WHOLE:
+            entry["tree"] = text
+    return entry
 
 
 def _shown(argument: Tree) -> str:

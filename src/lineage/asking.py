@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lineage.session import current_session
@@ -9,7 +10,11 @@ from lineage.session import current_session
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["calls", "datasets", "downstream", "runs", "upstream"]
+    from lineage.query.differences import Diff
+    from lineage.query.source import Source
+    from lineage.query.why import Why
+
+__all__ = ["calls", "columns", "datasets", "diff", "downstream", "runs", "source", "upstream", "why"]
 
 
 def runs(
@@ -66,6 +71,33 @@ def calls(
     from lineage.query import frames
 
     return frames.calls(current_session(), x, node=node, run=run, status=status, since=since, limit=limit)
+
+
+def columns(x: Any, /, *, column: str | None = None) -> pl.DataFrame:
+    """Return a frame that says from which columns each column of `x` came, and those from which columns, back to where they begin.
+
+    Nodes that take and return lazy frames are seen through: polars' own plan says which columns it reads for each. What hides its
+    columns is `opaque`, with the reason, and never guessed: nodes of whole tables, `map_batches`, a `collect` inside a node, code that
+    has changed since. `x` is anything that `upstream` takes; with `column`, only what led to that one. The nodes in question are
+    called once more, with frames without rows. The columns of the frame are `lineage.table_columns.SCHEMA`.
+
+    >>> import polars as pl, tempfile, lineage as ln
+    >>> @ln.node
+    ... def table(rows: int) -> pl.LazyFrame:
+    ...     return pl.LazyFrame({"a": range(rows), "b": range(rows)})
+    >>> @ln.node
+    ... def doubled(table: pl.LazyFrame) -> pl.LazyFrame:
+    ...     return table.filter(pl.col("b") > 2).select(twice=pl.col("a") * 2)
+    >>> with ln.Session(tempfile.mkdtemp()):
+    ...     ln.columns(ln.materialize(doubled(table(9)))).select("column", "kind", "from_node", "from_column").rows()
+    [('twice', 'value', 'table', 'a'), ('twice', 'rows', 'table', 'b'), ('a', 'begins', None, None), ('b', 'begins', None, None)]
+
+    Raises:
+        NotFoundError: nothing is recorded of `x`, or it has no such column.
+    """
+    from lineage import table_columns
+
+    return table_columns.columns_frame(current_session(), x, column)
 
 
 def datasets(
@@ -131,3 +163,77 @@ def downstream(x: Any, /) -> pl.DataFrame:
     from lineage.query import streams
 
     return streams.downstream(current_session(), x)
+
+
+def why(x: Any, /) -> Why:
+    """Return why calls ran, or would: what differs from the earlier call of the same node that is most like each.
+
+    Of a call that is not there yet: why each call would execute. Of the number of a run: why each call that it executed was.
+    Of anything else that `upstream` takes: why its call was executed, and those above it in the same run. Print what is
+    returned, or take `.changes` (records), `.calls` or `.frame()` (columns `lineage.query.why.WHY`).
+
+    Compared leaf by leaf are functions and classes (with a diff), constants, packages, arguments, files and inputs, tables
+    column by column. Of a node with very many executions the latest 50,000 are looked through.
+
+    >>> import tempfile, lineage as ln
+    >>> @ln.node
+    ... def scale(x: int, by: int) -> int:
+    ...     return x * by
+    >>> with ln.Session(tempfile.mkdtemp()):
+    ...     _ = ln.compute(scale(1, by=2), scale(5, by=7))
+    ...     ln.why(scale(1, by=3))
+    1 call would execute
+    scale(x=1, by=3) (compared with execution 1 of run 1)
+      argument by: 2 → 3
+
+    Raises:
+        NotFoundError: nothing is recorded of `x`.
+    """
+    from lineage.query import why
+
+    return why.why(current_session(), x)
+
+
+def diff(a: Any, b: Any, /, *, on: str | Sequence[str] = ()) -> Diff:
+    """Return what differs between two runs (their numbers), datasets, models or plain values.
+
+    Datasets are handles, calls that have a result, nodes, and texts as in `upstream`. Tables: schema, number of rows, columns
+    that differ and their statistics; with `on`, a key, `added`, `removed` and `changed` are frames of rows. Models: their
+    parameters and what fitting left in them. Runs: facts, and the calls that different executions answered, each with
+    what differs from the other run's call that is most alike. For datasets of one node the differences of their calls
+    stand there too. What is returned is false where nothing differs; print it, or take `.records()` or `.frame()`
+    (columns `lineage.query.differences.DIFF`).
+
+    >>> import lineage as ln
+    >>> ln.diff({"a": 1, "b": [1, 2]}, {"a": 1, "b": [1, 3]})
+    Diff of two values: dict, dict
+      value ['b'][1]: 2 → 3
+
+    Raises:
+        NotFoundError: nothing is recorded of one of them.
+        CompositionError: a column of the key is missing, or a key comes twice in a table.
+    """
+    from lineage.query import diff
+
+    return diff.diff(current_session(), a, b, on)
+
+
+def source(x: Any, /) -> Source:
+    """Return the code that made what `x` points at: its function and what that reaches of the project's, as recorded.
+
+    `x` is anything that `upstream` takes; the code of a node is what it is now. What is returned prints as text. Of a node with
+    `version=` it is the function as it was when that version first ran; constants are shortened.
+
+    >>> import lineage as ln
+    >>> @ln.node
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> ln.source(double).node, ln.source(double).packages
+    ('double', {})
+
+    Raises:
+        NotFoundError: nothing is recorded of `x`.
+    """
+    from lineage.query import source
+
+    return source.source(current_session(), x)

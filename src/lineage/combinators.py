@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 from lineage.errors import CompositionError
-from lineage.graph import Attempt, Lazy, Pinned
+from lineage.graph import Attempt, LatestOf, Lazy, Pinned
 from lineage.node import Node
 from lineage.outcomes import Failed, Ok
 
@@ -48,32 +48,38 @@ def attempt(fn: Any) -> Any:
 
 
 @overload
-def ref(wanted: Node[..., T], /) -> T: ...
+def ref(wanted: Node[..., T], /, *, namespace: str | None = None) -> T: ...
 @overload
 def ref(wanted: Dataset[T], /) -> T: ...
 @overload
-def ref(wanted: Any, /, of: type[T]) -> T: ...
+def ref(wanted: Any, /, of: type[T], *, namespace: str | None = None) -> T: ...
 @overload
-def ref(wanted: Any, /, of: Node[..., T]) -> T: ...
+def ref(wanted: Any, /, of: Node[..., T], *, namespace: str | None = None) -> T: ...
 @overload
-def ref(wanted: str, /) -> Any: ...
-def ref(wanted: Any, /, of: Any = Any) -> Any:
+def ref(wanted: str, /, *, namespace: str | None = None) -> Any: ...
+def ref(wanted: Any, /, of: Any = Any, *, namespace: str | None = None) -> Any:
     """Return a recorded dataset as a lazy input: by name, by node (its latest successful one) or by handle.
 
-    It is resolved once when the graph is planned, and recorded as an input. `of` gives its type: a type, or the node
-    that makes it.
+    It is resolved once in a run, when the graph is planned, and recorded as an input with its name. `of` gives its type: a type,
+    or the node that makes it. Names and runs are one's own, unless `namespace` says whose (`"user:ann"`, `"branch:prod"`; for a
+    node `"*"`, anybody's) or the name does: `"branch:prod/model"`. See `lineage.names`.
 
     >>> ref("prod/model", of=dict)
     <ref('prod/model') -> dict, not computed>
+
+    Raises:
+        CompositionError: `wanted` is nothing of the kind.
     """
     from lineage.datasets import Dataset, record_of
 
     hint = of.signature.returns if isinstance(of, Node) else of
     if isinstance(wanted, Node):
-        return Pinned(f"latest {wanted.name}", wanted, wanted.signature.returns if hint is Any else hint)
+        whose = f"latest {wanted.name}" + (f" of {namespace}" if namespace else "")
+        return Pinned(whose, LatestOf(wanted, namespace), wanted.signature.returns if hint is Any else hint)
     if isinstance(wanted, Dataset):
         name = f"dataset {wanted.digest.hex()} {wanted._execution}"
         return Pinned(name, record_of(wanted), wanted._hint if hint is Any else hint)
     if not isinstance(wanted, str):
         raise CompositionError(f"ref takes a name, a node or a Dataset, not {wanted!r:.60}")
-    return Pinned(wanted, wanted, hint)
+    name = wanted if namespace is None else f"{namespace}/{wanted}"
+    return Pinned(name, name, hint)

@@ -12,10 +12,11 @@ from lineage.codecs.text import dump_tree
 from lineage.codecs.thaw import Thawer
 from lineage.content.tree import Branch, Leaf, Tree, digest_tree, leaves
 from lineage.digest import Digest, short
+from lineage.displays import html_of
 from lineage.errors import CompositionError, NotFoundError
 from lineage.graph import type_name
 from lineage.identity import identify
-from lineage.records import Record
+from lineage.records import Record, Verdict
 from lineage.signatures import item_hint
 from lineage.storage.store import Store
 from lineage.structure import as_view, pick
@@ -23,7 +24,7 @@ from lineage.structure import as_view, pick
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["MADE_OF", "Dataset", "Origin", "record_of"]
+__all__ = ["MADE_OF", "Dataset", "Origin", "record_of", "size_text"]
 
 MADE_OF = "made of"
 """Among the recorded arguments of a call that composed: the executions behind its result. No parameter is named so."""
@@ -36,7 +37,7 @@ X = TypeVar("X")
 class Origin:
     """How a dataset came to be: the node, its arguments (JSON), the execution's and the run's number, when, and how long it took.
 
-    `started` is Unix seconds, `wall` and `cpu` seconds, `memory` the peak of the process in bytes.
+    `started` is Unix seconds, `wall` and `cpu` seconds, `memory` the peak of the process while the call ran, in bytes.
     """
 
     node: str
@@ -142,6 +143,11 @@ class Dataset(Generic[T]):
             spans=[tuple(span) for span in json.loads(row["spans"] or "[]")],
         )  # fmt: skip
 
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """What `lineage.verify` found of the call behind it, the latest first."""
+        return [] if self._execution is None else self._store.index.verdicts(self._execution)
+
     # -- a collection of datasets
 
     def __len__(self) -> int:
@@ -212,12 +218,15 @@ class Dataset(Generic[T]):
             return {"schema": parts[0]["schema"], "rows": sum(part["rows"] for part in parts)} if parts else {}
         return self._store.index.info(tree.content) if isinstance(tree, Leaf) else {}
 
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
+
     def __repr__(self) -> str:
         parts = [self.type]
         if self.rows is not None:
             parts.append(f"{self.rows:,} rows × {len(self.schema or {})} columns")
         if self.bytes:
-            parts.append(_size(self.bytes))
+            parts.append(size_text(self.bytes))
         origin = self.origin
         made = f", by {origin.node} in run {origin.run}" if origin is not None else ""
         return f"<Dataset {short(self.digest)}: {', '.join(parts)}{made}>"
@@ -240,7 +249,12 @@ def _given(text: str) -> dict[str, Any]:
     return {name: argument for name, argument in json.loads(text).items() if name != MADE_OF}
 
 
-def _size(count: int) -> str:
+def size_text(count: int) -> str:
+    """Return a number of bytes for people.
+
+    >>> size_text(1_234_567)
+    '1.23 MB'
+    """
     size, units = float(count), ["B", "kB", "MB", "GB", "TB"]
     while size >= 1000 and len(units) > 1:
         size /= 1000

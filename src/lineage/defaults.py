@@ -6,7 +6,7 @@ import getpass
 import os
 from pathlib import Path
 
-__all__ = ["default_store", "default_user"]
+__all__ = ["default_namespace", "default_store", "default_user"]
 
 
 def default_store() -> Path:
@@ -30,3 +30,8 @@ def default_user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
+
+
+def default_namespace() -> str | None:
+    """Return `LINEAGE_NAMESPACE`, whose names are read in place of one's own; None where it is not set."""
+    return os.environ.get("LINEAGE_NAMESPACE") or None

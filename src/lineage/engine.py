@@ -112,6 +112,10 @@ class Engine:
         self._enlist()
         self._loop()
 
+    def in_flight(self) -> set[Digest]:
+        """Return the recipe keys of the calls that are being carried out, or wait for a place. Any thread may ask."""
+        return {step.key for steps in list(self._flying.values()) for step in steps}
+
     def _check_requests(self) -> None:
         nodes = {id(step.node): step.node for step in self.graph.order if step.state == NEEDED and step.is_call}
         for node in nodes.values():
@@ -392,8 +396,8 @@ class Engine:
         tries.count(cause_of(failure))
         pause = None
         if work.node.kind != "spread":
-            retry, is_effect = self.options_of(work.node).retries, work.node.kind == "sink"
-            pause = pause_before_retry(retry, tries, failure, is_effect=is_effect)
+            retry = self.options_of(work.node).retries
+            pause = pause_before_retry(retry, tries, failure, is_effect=_is_effect(work.node))
         if pause is None:
             self._flown(work.key, step, explained(step.hole, work, failure, tries))
         else:
@@ -530,3 +534,11 @@ class Engine:
                 self.repairs.reopen_path(made_from)
         self._enlist()
         return True
+
+
+def _is_effect(node: Any) -> bool:
+    """Say whether a call of `node` may have had its effect though its worker was lost, and the node does not say how often to try
+    again. What a run says of it is said of all nodes, without a thought of effects.
+    """
+    given = node.given.retries
+    return node.kind == "sink" and (given is None or given.platform is None)

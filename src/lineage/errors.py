@@ -20,11 +20,17 @@
     │   ├── ReadOnlyStoreError
     │   ├── StoreVersionError               written by another version of `lineage`
     │   └── UntrustedPickleError            a pickle in a store that isn't trusted
+    ├── EnvError (RuntimeError)             an environment that can't be resolved or made
+    │   ├── LockError                       a lock that is missing, damaged, or not of what is asked for
+    │   └── UndeclaredImportError           a pinned environment without a package that the code imports
     ├── ExecutorError (RuntimeError)        an executor can never do what was asked
     ├── WorkerError (RuntimeError)          what carried a call out failed, not the call: a worker died, or has other code
     ├── CodecError (TypeError)              a value that can't be stored without loss
+    ├── MissingExtraError (ImportError)     what was asked needs a library that is not installed
     └── NotFoundError (LookupError)         a name, node or digest that no record answers to
-        └── AmbiguousError                  one that several records answer to
+        ├── AmbiguousError                  one that several records answer to
+        ├── UnknownNameError                a name that nobody has given
+        └── ForeignNameError                a name, or a node's latest result, that only others have
 
 Fields hold facts and `__str__` makes the sentence, so that callers never parse text and errors survive the trip from a
 worker process.
@@ -40,11 +46,15 @@ __all__ = [
     "CompositionError",
     "CorruptObjectError",
     "DeclarationError",
+    "EnvError",
     "ExecutorError",
+    "ForeignNameError",
     "IdentityError",
     "InputChangedError",
     "LazyValueError",
     "LineageError",
+    "LockError",
+    "MissingExtraError",
     "MutationError",
     "NodeError",
     "NotFoundError",
@@ -55,7 +65,9 @@ __all__ = [
     "StaleCodeError",
     "StoreError",
     "StoreVersionError",
+    "UndeclaredImportError",
     "UndeclaredReadError",
+    "UnknownNameError",
     "UnstableIdentityError",
     "UntrustedPickleError",
     "WiringError",
@@ -162,6 +174,18 @@ class UntrustedPickleError(StoreError):
     """A pickle in a store that is not trusted."""
 
 
+class EnvError(LineageError, RuntimeError):
+    """An environment that can't be resolved, made or used."""
+
+
+class LockError(EnvError):
+    """A lock that is missing, damaged, or not of what is asked for."""
+
+
+class UndeclaredImportError(EnvError):
+    """Code imports what its pinned environment doesn't have. Fields: `node`, `package`."""
+
+
 class ExecutorError(LineageError, RuntimeError):
     """An executor can never do what was asked: its workers can't reach the store, or have less than a call needs."""
 
@@ -174,9 +198,21 @@ class CodecError(LineageError, TypeError):
     """A value that can't be stored without loss."""
 
 
+class MissingExtraError(LineageError, ImportError):
+    """What was asked needs a library that is not installed. The message names the extra that brings it."""
+
+
 class NotFoundError(LineageError, LookupError):
     """A name, node or digest that no record answers to."""
 
 
 class AmbiguousError(NotFoundError):
     """A name, or the beginning of a digest, that may mean several things."""
+
+
+class UnknownNameError(NotFoundError):
+    """A name that nobody has given to a dataset. Fields: `name`, `near` (names that look like it)."""
+
+
+class ForeignNameError(NotFoundError):
+    """A name, or a node's latest result, that only others have. Fields: `name`, `owners` (full names or namespaces)."""

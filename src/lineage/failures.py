@@ -55,14 +55,14 @@ def cause_of(failure: Failure) -> Cause:
 def pause_before_retry(retry: Retry | None, tries: Tries, failure: Failure, *, is_effect: bool = False) -> float | None:
     """Return the seconds to wait before a call is tried again that has failed `tries`, this time by `failure`; None if it is not.
 
-    An effect whose worker was lost may have happened, so that it is tried again only where its node says how often.
+    An effect whose worker was lost may have happened, so that it is not tried again.
     """
     retry = retry or _NO_RETRY
     cause = cause_of(failure)
     if cause == "inputs" or isinstance(failure.error, ExecutorError):
         return None
     if cause == "platform":
-        allowed = retry.platform if retry.platform is not None else 0 if is_effect else PLATFORM_RETRIES
+        allowed = 0 if is_effect else PLATFORM_RETRIES if retry.platform is None else retry.platform
         return _pause(retry, retry.platform_backoff, tries.platform) if tries.platform <= allowed else None
     if tries.user > retry.count or not isinstance(_own(failure.error), retry.on):
         return None

@@ -25,7 +25,7 @@ from lineage.digest import Digest, digest_of
 from lineage.errors import InputChangedError
 from lineage.files import Directory, File, Input, Options, folder_place, is_url, member_of
 
-__all__ = ["Copies", "Fingerprints", "bring", "declared", "digest_file", "holds"]
+__all__ = ["Copies", "Fingerprints", "bring", "declared", "digest_file", "holds", "unread"]
 
 YOUNG = 2.0
 """Seconds after a change during which a file's stamp is not trusted."""
@@ -165,6 +165,30 @@ def _listed(folder: str) -> _Listing:
             raise
         what = f"{folder} is no folder" if os.path.exists(folder) else f"no such folder: {folder}"
         raise type(error)(f"{what} (an input declared with lineage.Directory)") from error
+
+
+def unread(index: Any, inputs: Iterable[Input]) -> int | None:
+    """Return how many bytes of local `inputs` would have to be read to fingerprint them; None where one is remote.
+
+    Raises:
+        OSError: one is not there, or can't be looked at.
+    """
+    paths: list[str] = []
+    for one in inputs:
+        if is_url(one.place):
+            return None
+        place = folder_place(one) if isinstance(one, Directory) else os.path.abspath(one.place)
+        if one.snapshot and not os.path.exists(place):
+            continue
+        paths += [member_of(place, name) for name in _listed(place)[0]] if isinstance(one, Directory) else [place]
+    known = index.stamps([_noted(path, {}) for path in paths])
+    total = 0
+    for path in paths:
+        before = known.get(_noted(path, {}))
+        stamp, trusted = _look(path)
+        if not trusted or before is None or before[0] != stamp:
+            total += int(stamp.partition(" ")[0])
+    return total
 
 
 class Fingerprints:

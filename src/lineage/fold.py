@@ -6,11 +6,14 @@ import functools
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lineage import code
 from lineage.digest import Digest, digest_of
 from lineage.node import Node
+
+if TYPE_CHECKING:
+    from lineage.environments.resolved import Resolved
 
 __all__ = ["Fold"]
 
@@ -27,6 +30,9 @@ class Fold(Node[..., R], Generic[R]):
         self.merge = merge
         self._known_as: tuple[Digest, Digest] | None = None
         super().__init__(_folding(merge), merge.given, merge.kind, merge.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Fold, (self.merge,)
 
     @property
     def declared(self) -> Node[..., Any]:
@@ -46,6 +52,9 @@ class Fold(Node[..., R], Generic[R]):
         if known is not None and known[1] == digest and self.merge.still_is(known[0]):
             return True
         return self.code_digest() == digest
+
+    def environment(self) -> Resolved | None:
+        return self.merge.environment()
 
     def packages(self) -> Mapping[str, str]:
         return self.merge.packages()

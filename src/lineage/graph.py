@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import PurePath
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from lineage.content.tree import SCALARS, Branch, Hole, Leaf, Tree, holes
+from lineage.displays import html_of
 from lineage.errors import CompositionError, LazyValueError
 from lineage.outcomes import Failed, Ok
 from lineage.signatures import field_hint, is_mapping, item_hint, known_length, split_annotated, type_text
@@ -27,6 +28,7 @@ __all__ = [
     "Attempt",
     "Call",
     "Item",
+    "LatestOf",
     "Lazy",
     "Pinned",
     "View",
@@ -110,8 +112,18 @@ class Attempt(Lazy):
         _set(self, "_lineage_parent", parent)
 
 
+class LatestOf(NamedTuple):
+    """The latest successful result of a node, in the runs of a namespace (one's own where None is said)."""
+
+    node: Any
+    namespace: str | None = None
+
+
 class Pinned(Lazy):
-    """A recorded dataset as an input: by name, by node or by handle. Resolved once, when the graph is planned."""
+    """A recorded dataset as an input: by name, by node or by handle. Resolved once, when the graph is planned.
+
+    Its record is a name, a `LatestOf` or the record itself; its name is what people see.
+    """
 
     __slots__ = ("_lineage_hint", "_lineage_name", "_lineage_record")
 
@@ -444,6 +456,7 @@ _METHODS: dict[str, Any] = {
     "__ne__": _differ,
     "__hash__": object.__hash__,
     "__repr__": _repr,
+    "_repr_html_": html_of,
     "__str__": _repr,
     "__getattr__": _get_attribute,
     "__getitem__": _get_item,

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import types
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 import attrs
 
 from lineage import code
+from lineage.codecs.plain import find_by_name
 from lineage.content.tree import SCALARS, Hole, Tree, holes
 from lineage.digest import Digest, digest_of
-from lineage.errors import DeclarationError, LazyValueError, UnstableIdentityError, WiringError
+from lineage.environments.current import environment_of
+from lineage.environments.request import Env
+from lineage.errors import (
+    DeclarationError,
+    LazyValueError,
+    NotFoundError,
+    StaleCodeError,
+    UnstableIdentityError,
+    WiringError,
+)
 from lineage.graph import Call, Lazy, make_call, shown, type_name
 from lineage.identity import digest_constant, freezer
 from lineage.options import Compare, Options, Resources, Retry
@@ -23,7 +35,10 @@ from lineage.signatures import Signature
 from lineage.streaming import streaming_call
 from lineage.wiring import brief, check_value, misfit_inside
 
-__all__ = ["Kind", "Node", "dynamic", "node", "sink"]
+if TYPE_CHECKING:
+    from lineage.environments.resolved import Resolved
+
+__all__ = ["Kind", "Node", "dynamic", "node", "nodes_of", "sink"]
 
 P = ParamSpec("P")
 Q = ParamSpec("Q")
@@ -40,6 +55,10 @@ class Node(Generic[P, R]):
 
     def __init__(self, fn: Callable[P, R], options: Options, kind: Kind = "plain", name: str | None = None) -> None:
         _check_declaration(fn, name)
+        if kind == "dynamic" and options.env is not None:
+            raise DeclarationError(
+                f"{fn.__qualname__} composes, which happens in the driver; give env= to the nodes that it calls"
+            )
         functools.update_wrapper(self, fn, updated=())
         self.fn = fn
         self.kind = kind
@@ -49,7 +68,9 @@ class Node(Generic[P, R]):
         self._known = [set[Any]() for _ in self.signature.names]
         """For each parameter, the plain types and the nodes that are known to fit it."""
         _warn_of_streaming(fn, options, self.name)
+        _made.setdefault(self.reference, weakref.WeakSet()).add(self)
         self._code: code.CodeFingerprint | None = None
+        self._environment: Resolved | None = None
         self._digest: tuple[object, Digest] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -174,21 +195,37 @@ class Node(Generic[P, R]):
         Raises:
             IdentityError: something that it reaches has no stable identity.
         """
-        if self._code is None or not self._code.is_current():
+        environment = self.environment()
+        if self._code is None or self._environment != environment or not self._code.is_current():
+            self._environment = environment
             self._code = code.fingerprint(
                 self.fn,
                 digest_constant=digest_constant,
                 extra_types=(*self.signature.hints, self.signature.returns),
                 allow_ambient=self.given.every is not None or self.kind == "sink",
                 polars_engine="in-memory",
+                pinned=environment,
             )
         return self._code
+
+    def environment(self) -> Resolved | None:
+        """Return the pinned environment that calls run in, its run's and its own; None where they run among the driver's,
+        as do nodes that compose and those that are built in.
+
+        Raises:
+            EnvError: its lock is missing and can't be made, or is not of what is asked for.
+        """
+        if self.kind in ("dynamic", "spread") or self.reference.startswith("lineage."):
+            return None
+        return environment_of(self.given.env, self.fn, self.reference)
 
     def code_digest(self) -> Digest:
         """Return what stands for this node in keys: its code, or the version in place of it, its contract, its door."""
         if self.given.version is not None:
-            known: object = self
-            parts: tuple[bytes, ...] = (b"version", self.reference.encode(), self.given.version.encode())
+            environment = self.environment()
+            known: object = environment or self
+            place = (b"environment", environment.digest) if environment is not None else ()
+            parts: tuple[bytes, ...] = (b"version", self.reference.encode(), self.given.version.encode(), *place)
         else:
             known = found = self.code()
             parts = (b"code", found.digest, b"")
@@ -210,19 +247,42 @@ class Node(Generic[P, R]):
             return True
         return self.code_digest() == digest
 
+    def claims(self, *, by_value: bool = False) -> tuple[str, ...]:
+        """Return what a worker of this node's environment must find of its code too: see `lineage.code.claims`."""
+        if self.given.version is not None:
+            return (f"version {self.given.version}",)
+        return self.code().value_claims if by_value else self.code().claims
+
     def packages(self) -> Mapping[str, str]:
         """Return the distributions that the code reaches, and their versions when it was last looked at."""
         if self.given.version is not None:
-            return {}
+            environment = self.environment()
+            return environment.packages if environment is not None else {}
         return (self._code or self.code()).packages
 
     def leaves(self) -> str:
-        """Return the parts of this node's identity as JSON: leaf to digest, and the sources, for the record."""
+        """Return the parts of this node's identity as JSON, for the record: leaf to digest, the sources, and parameters that don't count."""
+        environment = self.environment()
+        rest: dict[str, Any] = {
+            "unhashed": [self.signature.names[position] for position in sorted(self.signature.unhashed)]
+        }
+        if environment is not None:
+            rest["environment"] = attrs.asdict(environment)
         if self.given.version is not None:
-            return json.dumps({"leaves": {f"version {self.given.version}": ""}, "sources": {}})
+            own = {label: digest.hex() for label, digest in environment.leaves.items()} if environment else {}
+            leaves = {f"version {self.given.version}": "", **own}
+            return json.dumps({"leaves": leaves, "sources": self._own_source(), **rest})
         found = self.code()
         leaves = {label: digest.hex() for label, digest in found.leaves.items()}
-        return json.dumps({"leaves": leaves, "sources": dict(found.sources)})
+        return json.dumps({"leaves": leaves, "sources": dict(found.sources), **rest})
+
+    def _own_source(self) -> dict[str, str]:
+        """Return the text of a function whose version stands for its code, where it can be had."""
+        try:
+            text = code.source_of(self.fn) if self.kind != "spread" else None
+        except StaleCodeError:
+            return {}
+        return {f"function {self.name}": text} if text else {}
 
     @property
     def reference(self) -> str:
@@ -250,13 +310,13 @@ class Node(Generic[P, R]):
         timeout: float | None = None,
         resources: Resources | None = None,
         executor: str | None = None,
-        env: Any = None,
+        env: Env | None = None,
         version: str | None = None,
         compare: Compare | None = None,
         every: str | None = None,
     ) -> Node[P, R]:
         """Return the same node with other options; those not given stay."""
-        given = {
+        given: dict[str, Any] = {
             "retries": retries, "timeout": timeout, "resources": resources, "executor": executor,
             "env": env, "version": version, "compare": compare, "every": every,
         }  # fmt: skip
@@ -278,6 +338,21 @@ class Node(Generic[P, R]):
         )
         kind = "node" if self.kind == "plain" else self.kind
         return f"<{kind} {self.name}({parameters}) -> {type_name(self.signature.returns)}>"
+
+
+_made: dict[str, weakref.WeakSet[Node[..., Any]]] = {}
+
+
+def nodes_of(reference: str) -> list[Node[..., Any]]:
+    """Return the nodes of this process that are called `module:qualname`; the one that can be imported by it, if none is.
+
+    There may be several: a cell that was run again, the same function with other options.
+    """
+    found: list[Any] = list(_made.get(reference, ()))
+    if not found:
+        with contextlib.suppress(NotFoundError):
+            found = [find_by_name(reference)]
+    return [node for node in found if isinstance(node, Node)]
 
 
 def _warn_of_streaming(fn: Callable[..., Any], options: Options, name: str) -> None:
@@ -315,7 +390,7 @@ def node(
     timeout: float | None = None,
     resources: Resources | None = None,
     executor: str | None = None,
-    env: Any = None,
+    env: Env | None = None,
     version: str | None = None,
     compare: Compare = "exact",
     every: str | None = None,
@@ -327,6 +402,7 @@ def node(fn: Callable[..., Any] | None = None, /, *, name: str | None = None, **
     `retries` and `timeout` (seconds from the start of the call) say what to do about failure; `resources` and
     `executor` (a name bound in the session) where to run; `version` replaces the fingerprint of the code by a text
     that you keep true; `compare` says when two outputs are the same (`exact`; `unordered`; `approx` or `Approx(...)`);
+    `env` (a `lineage.Env`) says among which packages to run, pinned by a lock and part of the key;
     `every` makes a source with one value a period (`"1d"`), which may read clocks and the network.
 
     >>> @node

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypedDict
 
 from attrs import evolve, field, frozen
 
+from lineage.environments.request import Env
 from lineage.errors import DeclarationError
 
 __all__ = [
@@ -53,7 +54,7 @@ class Retry:
     No pause is longer than `cap` seconds, and up to the part `jitter` of it is added at random, so that calls that failed
     together do not come back together. What fails for want of a worker (one that died, that ran out of memory) is no
     error of the node's: it is tried again up to `platform` times, after `platform_backoff`, twice that, ... seconds, and
-    counts by itself. Where `platform` is not given, it is 3, and 0 for a sink, whose effect may have happened.
+    counts by itself. Where `platform` is not given, it is 3, and 0 for a sink, whose effect may have happened, whatever the run says.
 
     >>> Retry(3, backoff=1.0, on=ConnectionError).on
     (<class 'ConnectionError'>,)
@@ -143,6 +144,12 @@ def _compare(value: Any) -> str | Approx:
     )
 
 
+def _env(value: Env | None) -> Env | None:
+    if value is not None and not isinstance(value, Env):
+        raise DeclarationError(f"env is a lineage.Env(packages=[...], lock=...), not {value!r}")
+    return value
+
+
 def _timeout(value: float | None) -> float | None:
     if value is not None and not value > 0:
         raise DeclarationError(f"timeout is a number of seconds above 0 (math.inf for none), not {value!r}")
@@ -163,7 +170,7 @@ class Options:
     timeout: float | None = field(default=None, converter=_timeout)
     resources: Resources | None = field(default=None, converter=_resources)
     executor: str | None = None
-    env: Any = None
+    env: Env | None = field(default=None, converter=_env)
     version: str | None = None
     compare: str | Approx = field(default="exact", converter=_compare)
     every: str | None = None
@@ -195,6 +202,7 @@ class AskedOfAll(TypedDict, total=False):
     retries: int | Retry | None
     timeout: float | None
     resources: Resources | None
+    env: Env | None
 
 
 class AskedToRaise(AskedOfAll, total=False):
@@ -217,7 +225,10 @@ def _on_failure(value: Any) -> Any:
 
 @frozen
 class RunOptions:
-    """What is said of one run, or of all runs of a session. It fills what nodes leave open and overrides nothing of theirs."""
+    """What is said of one run, or of all runs of a session. It fills what nodes leave open and overrides nothing of theirs.
+
+    `env` is what nodes inherit of their environment, and add to.
+    """
 
     executor: Any = None
     refresh: Iterable[Any] = ()
@@ -225,6 +236,7 @@ class RunOptions:
     timeout: float | None = field(default=None, converter=_timeout)
     resources: Resources | None = field(default=None, converter=_resources)
     on_failure: OnFailure | None = field(default=None, converter=_on_failure)
+    env: Env | None = field(default=None, converter=_env)
 
     def over(self, others: RunOptions) -> RunOptions:
         """Return these options, with those of `others` where nothing is said here.
@@ -234,7 +246,8 @@ class RunOptions:
         """
         names = ("executor", "retries", "timeout", "resources", "on_failure")
         open_names = [name for name in names if getattr(self, name) is None]
-        return evolve(self, **{name: getattr(others, name) for name in open_names})
+        env = others.env.plus(self.env) if others.env is not None else self.env
+        return evolve(self, env=env, **{name: getattr(others, name) for name in open_names})
 
     def filling(self, given: Options) -> Options:
         """Return the options of a node, with those of the run where the node says nothing. No key changes by it."""

@@ -21,6 +21,7 @@ from lineage.errors import ObjectMissingError
 from lineage.files import Input
 from lineage.fingerprints import Fingerprints
 from lineage.graph import LATE, Attempt, Call, Item, Pinned, View, inputs_of, shown
+from lineage.names import Resolved
 from lineage.records import Record
 from lineage.storage.base import Recipe
 from lineage.structure import as_view, ok_tree, pick
@@ -123,7 +124,7 @@ class Graph:
         refresh: frozenset[Any] = frozenset(),
         is_current: Callable[[tuple[tuple[str, str], ...]], bool],
         unspill: Callable[[str], str] = str,
-        resolve: Callable[[Pinned], Record],
+        resolve: Callable[[Pinned], Resolved],
     ) -> None:
         self.index = index
         self.fingerprints = fingerprints
@@ -131,7 +132,6 @@ class Graph:
         self.is_current = is_current
         self.unspill = unspill
         self.resolve = resolve
-        self._pinned: dict[str, Record] = {}
         self.generations = index.generations()
         self.now = time.time()
         self.steps: dict[Digest, Step] = {}
@@ -230,7 +230,7 @@ class Graph:
         if isinstance(hole, Input):
             step.tree = self.fingerprints.leaf(hole)
         else:
-            record = self._record_of(hole)
+            record = self.resolve(hole).record
             step.tree = load_tree(self.unspill(record.value))
             step.execution = record.execution
         step.digest = digest_tree(step.tree)
@@ -248,17 +248,10 @@ class Graph:
         if isinstance(hole, Attempt):
             return digest_of("attempt", self.step(hole._lineage_parent).key)
         if isinstance(hole, Pinned):
-            return digest_of("pinned", self._record_of(hole).result)
+            return digest_of("pinned", self.resolve(hole).record.result)
         if isinstance(hole, Input):
             return self.fingerprints.leaf(hole).digest
         raise TypeError(f"a vertex of unknown kind: {hole!r}")
-
-    def _record_of(self, pinned: Pinned) -> Record:
-        """Return what a name stands for, the same for the whole plan."""
-        name = pinned._lineage_name
-        if name not in self._pinned:
-            self._pinned[name] = self.resolve(pinned)
-        return self._pinned[name]
 
     def _parts(self, call: Call) -> list[Digest]:
         """Return the recipe digest of each argument of a call."""

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from lineage.displays import html_of
 from lineage.graph import shown
+from lineage.nearest import Histories
 from lineage.planning import HIT, NEEDED, Graph, Step, call_key
 from lineage.reasons import reason
 
-__all__ = ["Plan", "PlannedCall", "planned"]
+__all__ = ["Plan", "PlannedCall", "planned", "seen_steps"]
 
 _LINES = 40
 """Calls shown when a plan is printed; the rest is counted."""
@@ -27,11 +29,12 @@ class PlannedCall:
 
 
 class Plan:
-    """What materialising would do, call by call, inputs first. Iterate over it, or print it."""
+    """What materialising would do, call by call, inputs first. Iterate over it, print it, or let a notebook show it."""
 
-    def __init__(self, calls: list[PlannedCall], below: int) -> None:
+    def __init__(self, calls: list[PlannedCall], below: int, graph: Graph | None = None) -> None:
         self.calls = calls
         self.below = below
+        self.graph = graph
 
     def __iter__(self) -> Iterator[PlannedCall]:
         return iter(self.calls)
@@ -45,6 +48,9 @@ class Plan:
         for call in self.calls:
             found[call.verdict] = found.get(call.verdict, 0) + 1
         return found
+
+    def _repr_html_(self) -> str | None:
+        return html_of(self)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items()) or "nothing to do"
@@ -60,12 +66,18 @@ class Plan:
 
 def planned(graph: Graph) -> Plan:
     """Return the plan of a graph whose vertices have been looked up."""
-    seen = [step for step in graph.order if step.is_call and step.state in (HIT, NEEDED)]
+    seen = seen_steps(graph)
     below = sum(1 for step in graph.order if step.is_call) - len(seen)
-    return Plan([_planned_call(graph, step) for step in seen], below)
+    histories = Histories(graph.index, graph.unspill)
+    return Plan([_planned_call(graph, step, histories) for step in seen], below, graph)
 
 
-def _planned_call(graph: Graph, step: Step) -> PlannedCall:
+def seen_steps(graph: Graph) -> list[Step]:
+    """Return the calls that a plan speaks of, in its order; the others lie below hits."""
+    return [step for step in graph.order if step.is_call and step.state in (HIT, NEEDED)]
+
+
+def _planned_call(graph: Graph, step: Step, histories: Histories) -> PlannedCall:
     text = shown(step.hole)
     if step.state == HIT:
         return PlannedCall(text, step.node.name, "hit", "")
@@ -74,4 +86,4 @@ def _planned_call(graph: Graph, step: Step) -> PlannedCall:
         record = graph.index.by_call([key]).get(key)
         if record is not None and graph.stands(step, record):
             return PlannedCall(text, step.node.name, "unchanged", "equal inputs met this code before")
-    return PlannedCall(text, step.node.name, "execute", reason(graph, step))
+    return PlannedCall(text, step.node.name, "execute", reason(graph, step, histories))

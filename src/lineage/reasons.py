@@ -1,79 +1,91 @@
-"""Why a call would run: what changed in its key since the last time that its node ran."""
+"""Why a call would run: what changed in its key since the earlier call of its node that is most like it."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from lineage.content.tree import Tree, digest_tree, holes
+from attrs import frozen
+
+from lineage.arguments import described_one
+from lineage.changes import PENDING, Change
+from lineage.content.tree import Tree, holes
 from lineage.graph import Call
-from lineage.planning import NEEDED, Graph, Step, calls_behind
+from lineage.nearest import Histories, Near
+from lineage.planning import DONE, HIT, NEEDED, Graph, Step, calls_behind
 
-__all__ = ["reason"]
+__all__ = ["Reason", "explain", "reason"]
+
+_SHOWN = 4
+"""Changes that a line names."""
 
 
-def reason(graph: Graph, step: Step) -> str:
+@frozen
+class Reason:
+    """Why a call would run: what differs from the nearest earlier one, and whatever else there is to say."""
+
+    near: Near | None
+    changes: tuple[Change, ...]
+    remarks: tuple[str, ...]
+
+    def __str__(self) -> str:
+        texts = [str(change) for change in self.changes]
+        if len(texts) > _SHOWN:
+            texts = [*texts[:_SHOWN], f"and {len(texts) - _SHOWN} more changes"]
+        return "; ".join([*texts, *self.remarks])
+
+
+def reason(graph: Graph, step: Step, histories: Histories) -> str:
     """Return one line that says why a needed call is not a hit."""
+    return str(explain(graph, step, histories))
+
+
+def explain(graph: Graph, step: Step, histories: Histories) -> Reason:
+    """Return why a needed call is not a hit."""
     if step.forced:
-        return "refresh was asked for"
+        return Reason(None, (), ("refresh was asked for",))
     if step.node.given.every is not None:
-        return f"a new period of {step.node.given.every} has begun, or it never ran"
-    latest = graph.index.latest(step.node.reference)
-    if latest is None:
-        return "never ran before"
-    _, code, arguments = latest
-    changes = _code_changes(graph, step, code) + _argument_changes(graph, step, json.loads(arguments))
+        return Reason(None, (), (f"a new period of {step.node.given.every} has begun, or it never ran",))
+    code = graph.code(step.node)
+    histories.code(code, step.node.leaves())
+    near = histories.nearest(step.node.reference, code, arguments_of(graph, step))
+    if near is None:
+        return Reason(None, (), (_never(graph, step),))
+    changes = tuple(change for change in near.changes if not change.detail.endswith("is decided anew"))
+    remarks = []
     running = sorted({made_from.node.name for made_from in calls_behind(step.inputs) if made_from.state == NEEDED})
     if running:
-        changes.append(f"input from {', '.join(running)} is decided anew")
+        remarks.append(f"input from {', '.join(running)} is decided anew")
     if step.tainted:
-        changes.append("depends on an effect or a failure, so it is decided by content")
-    return "; ".join(changes) or "its inputs have not met this code before, or it was forgotten"
+        remarks.append("depends on an effect or a failure, so it is decided by content")
+    if not changes and not remarks:
+        remarks.append("its inputs have not met this code before, or it was forgotten")
+    return Reason(near, changes, tuple(remarks))
 
 
-def _code_changes(graph: Graph, step: Step, code: Any) -> list[str]:
-    if graph.code(step.node) == code:
-        return []
-    text = graph.index.code(code)
-    if text is None:
-        return ["code changed"]
-    before, now = json.loads(text)["leaves"], json.loads(step.node.leaves())["leaves"]
-    changed = [label for label in now if label in before and before[label] != now[label]]
-    added = [label for label in now if label not in before]
-    gone = [label for label in before if label not in now]
-    parts = [f"{label} changed" for label in changed] + [f"{label} is new" for label in added]
-    parts += [f"{label} is gone" for label in gone]
-    return _shortened(parts) or ["options changed"]
+def _never(graph: Graph, step: Step) -> str:
+    rows = graph.index.ask(
+        "SELECT max(id) FROM executions WHERE node = (SELECT id FROM nodes WHERE reference = ?)", (step.node.reference,)
+    )
+    return "never ran before" if rows[0][0] is None else f"never succeeded before; execution {rows[0][0]} failed"
 
 
-def _shortened(parts: list[str]) -> list[str]:
-    return parts if len(parts) <= 4 else [*parts[:4], f"and {len(parts) - 4} more changes"]
-
-
-def _argument_changes(graph: Graph, step: Step, before: dict[str, Any]) -> list[str]:
+def arguments_of(graph: Graph, step: Step) -> dict[str, Any]:
+    """Return the arguments of a planned call as they would be recorded; those that are decided anew say so."""
     call = step.hole
     assert isinstance(call, Call)
-    changes = []
-    for name, argument in zip(call._lineage_node.signature.names, call._lineage_arguments, strict=True):
-        if name not in before:
-            changes.append(f"argument {name} is new")
-            continue
-        change = _argument_change(graph, name, argument, before[name])
-        if change:
-            changes.append(change)
-    return changes
+    return {
+        name: _argument(graph, argument)
+        for name, argument in zip(call._lineage_node.signature.names, call._lineage_arguments, strict=True)
+    }
 
 
-def _argument_change(graph: Graph, name: str, argument: Tree, before: Any) -> str:
-    if not isinstance(before, dict):
-        is_plain = argument is None or isinstance(argument, (int, float, str, bool))
-        if is_plain and (type(argument) is not type(before) or argument != before):
-            return f"argument {name}: {before!r} → {argument!r}"
-        return "" if is_plain else f"argument {name} was {before!r}"
-    try:
-        now = digest_tree(argument, graph.resolved_digest)
-    except (AssertionError, KeyError):
-        return ""  # its input is decided anew: said in its own line
-    if now.hex() == before.get("digest"):
-        return ""
-    return f"argument {name} has other content" if next(holes(argument), None) else f"argument {name} changed"
+def _argument(graph: Graph, argument: Tree) -> Any:
+    open_steps = [step for step in map(graph.step, holes(argument)) if not _is_known(graph, step)]
+    if open_steps:
+        return {PENDING: sorted({made_from.node.name for made_from in calls_behind(open_steps)})}
+    return json.loads(described_one(graph, argument))
+
+
+def _is_known(graph: Graph, step: Step) -> bool:
+    return step.state in (HIT, DONE) or graph.complete(step)

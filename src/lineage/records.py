@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from attrs import field, frozen
 
 from lineage.digest import Digest
 
-__all__ = ["Execution", "Record", "Run", "SideData"]
+__all__ = ["Execution", "Outcome", "Record", "Run", "SideData", "Tag", "Verdict"]
 
 
 class Record(NamedTuple):
@@ -69,6 +69,36 @@ class Execution(NamedTuple):
     relies_on: tuple[tuple[str, str], ...] = ()
     note: str | None = None
     reference: str = ""
+
+
+class Tag(NamedTuple):
+    """One move of a name: what it leads to since `at` (Unix seconds), who moved it, and which node and run made that."""
+
+    name: str
+    record: Record
+    user: str
+    at: float
+    node: str
+    run: int
+
+
+Outcome = Literal["deterministic", "differs", "cannot be run"]
+"""What is found of a call that is carried out once more."""
+
+
+class Verdict(NamedTuple):
+    """What was found when an execution was carried out once more: why it can't be, or where it differs first.
+
+    `circumstances` say what was made different; `at` is Unix seconds, set when it is recorded.
+    """
+
+    execution: int
+    outcome: Outcome
+    reason: str
+    difference: str | None
+    circumstances: Mapping[str, Any]
+    user: str
+    at: float = 0.0
 
 
 @frozen

@@ -11,6 +11,7 @@ from lineage import capture
 from lineage.asked import answers
 from lineage.collector import graph_at_rest
 from lineage.content.tree import Tree, holes
+from lineage.crossing import check_crossings
 from lineage.engine import Engine, Replan
 from lineage.errors import ReadOnlyStoreError
 from lineage.executors.base import Executor
@@ -25,22 +26,23 @@ from lineage.progress import Progress
 from lineage.settings import alone, fixed_settings
 
 if TYPE_CHECKING:
+    from lineage.names import Pins
     from lineage.node import Node
     from lineage.session import Session
 
 __all__ = ["carried_out", "conditions", "note_run"]
 
 
-def note_run(session: Session, tree: Tree) -> None:
+def note_run(session: Session, tree: Tree, pins: Pins) -> None:
     """Record a run in which there was nothing to do."""
     index = session.store.index
     if index.writable:
         facts = _facts(session)
         run = index.begin_run(_name(tree), session.user, os.uname().nodename, _shown_roots(tree), facts)
-        index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, facts)
+        index.end_run(run, "ok", {"hit": sum(1 for _ in holes(tree))}, {**facts, **pins.facts()})
 
 
-def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions) -> Engine:
+def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions, pins: Pins) -> Engine:
     """Have all that `tree` needs made, and return the engine that did it.
 
     Raises:
@@ -57,6 +59,8 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions)
             f"the store in {session.root} is read-only, and {sum(s.state == NEEDED and s.is_call for s in graph.order)} "
             "calls are not in it yet; open one that can be written"
         )
+    if work:
+        check_crossings(graph)
     git = GitState() if work else None
     with Stops() if work else contextlib.nullcontext(_never) as stops:
         run = 0
@@ -71,6 +75,7 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions)
                 options.on_failure or "finish", options_of, stops.check,
             )  # fmt: skip
             progress.running = engine.dispatch.running
+            session.engines.append(engine)
             _tell_hits(session.on_event, progress.wanted, graph, counts, tell)
             roots = map(graph.step, holes(tree))
             if work:
@@ -85,7 +90,8 @@ def carried_out(session: Session, graph: Graph, tree: Tree, options: RunOptions)
             status = "failed"
             raise
         finally:
-            facts |= {**(git.facts() if git else {}), **answers(graph, tree)}
+            session.engines[:] = [other for other in session.engines if other.run != run]
+            facts |= {**(git.facts() if git else {}), **answers(graph, tree), **pins.facts()}
             insistently(lambda: _end(session, run, status, counts, facts))
     if options.on_failure != "continue":
         _raise_failures(engine, tree)
@@ -178,6 +184,14 @@ def _executor_of(session: Session, options: RunOptions) -> Callable[[Node[..., A
 
     def executor_of(node: Node[..., Any]) -> Executor:
         name = node.given.executor
+        environment = node.environment()
+        if environment is not None:
+            beside = default if name is None else session.executors.find(name)
+            pool = session.executors.pinned(environment, getattr(beside, "workers", 1))
+            if id(pool) not in attached:
+                attached[id(pool)] = pool
+                pool.attach(session.store)
+            return pool
         found = attached.get(name)
         if found is None:
             found = attached[name] = default if name is None else session.executors.find(name)
@@ -201,7 +215,7 @@ def _raise_failures(engine: Engine, tree: Tree) -> None:
 
 def _packages(graph: Graph) -> frozenset[str]:
     nodes = {id(step.node): step.node for step in graph.order if step.is_call}
-    return frozenset(name for node in nodes.values() for name in node.packages())
+    return frozenset(name for node in nodes.values() if node.environment() is None for name in node.packages())
 
 
 def _cpus(graph: Graph, options_of: Callable[[Any], Options]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from pathlib import Path
@@ -15,16 +16,18 @@ from lineage.codecs.text import load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
 from lineage.collector import collector_at_rest
 from lineage.content.tree import Branch, Hole, Tree, fill, holes, leaves
+from lineage.crossing import unreadable_here
 from lineage.datasets import Dataset, record_of
-from lineage.defaults import default_store, default_user
+from lineage.defaults import default_namespace, default_store, default_user
 from lineage.digest import Digest
 from lineage.engine import Engine, Replan
+from lineage.environments.current import run_env
+from lineage.environments.request import Env
 from lineage.errors import (
     CompositionError,
     CorruptObjectError,
     LazyValueError,
     NodeError,
-    NotFoundError,
     ObjectMissingError,
     ReadOnlyStoreError,
 )
@@ -32,17 +35,18 @@ from lineage.executors.base import Executor
 from lineage.executors.chosen import Executors
 from lineage.failures import as_failed
 from lineage.fingerprints import Fingerprints
-from lineage.graph import Call, Pinned, result_hint
+from lineage.graph import Call, result_hint
 from lineage.identity import freezer, identify
 from lineage.incomplete import Incomplete
 from lineage.limits import default_fanout, fanout
+from lineage.names import Namespace, Pins, chosen, find_latest, find_tagged, full_name
 from lineage.node import Node
 from lineage.options import Asked, OnFailure, Resources, Retry, RunOptions
 from lineage.outcomes import Failed
 from lineage.planning import FAILED, Graph, Step, call_key, calls_behind
 from lineage.plans import Plan, planned
 from lineage.progress import Mode
-from lineage.records import Record
+from lineage.records import Tag
 from lineage.reliance import Reliance
 from lineage.remembered import collection_key, note_collection, recalled
 from lineage.requests import carried_out, conditions, note_run
@@ -67,10 +71,13 @@ class Session:
 
     `store` is a folder (default: `LINEAGE_STORE`, else `.lineage/` beside the nearest `pyproject.toml`); `executors` binds
     names to executors (or to texts such as `"processes:4"`), `"default"` among them; `retries`, `timeout`, `resources` hold for
-    nodes that do not say their own, `on_failure` for runs that do not; `verify` says when stored bytes are checked (`always`,
-    `first`, `never`); a store that is not `trusted` reads no pickles; with `read_only` what the store has is served, work is
-    refused, and nothing in its folder changes; `progress` is `"bar"`, `"lines"` (plain lines, for logs) or `"off"` (default: a bar on
-    a terminal); `downloads` is how many bytes of copies of remote inputs may lie beside the store; `max_fanout` (100,000)
+    nodes that do not say their own, `on_failure` for runs that do not; `env` is what all nodes inherit of their
+    environment, and add to; `user`, `branch` and `project` say whose names and
+    runs are one's own, and `namespace` whose are read in place of them (default: `LINEAGE_NAMESPACE`; see
+    `lineage.names`); `verify` says when stored bytes are checked (`always`, `first`, `never`); a store that is not
+    `trusted` reads no pickles; with `read_only` what the store has is served, work is refused, and nothing in its folder
+    changes; `progress` is `"bar"`, `"lines"` (plain lines, for logs) or `"off"` (default: a bar on a terminal);
+    `downloads` is how many bytes of copies of remote inputs may lie beside the store; `max_fanout` (100,000)
     is how many calls one `map` may make, inside the block and in this session's runs;
     `on_event` is told `(verdict, node name, call text)` of what happens.
 
@@ -88,6 +95,7 @@ class Session:
         project: str | None = None,
         branch: str | None = None,
         user: str | None = None,
+        namespace: str | None = None,
         verify: Verify = "first",
         trusted: bool = True,
         read_only: bool = False,
@@ -95,6 +103,7 @@ class Session:
         timeout: float | None = None,
         resources: Resources | None = None,
         on_failure: OnFailure | None = None,
+        env: Env | None = None,
         progress: Mode = None,
         downloads: int = LIMIT,
         max_fanout: int | None = None,
@@ -102,11 +111,14 @@ class Session:
     ) -> None:
         self.root = Path(store) if store is not None else default_store()
         self.executors = Executors(executors or {})
-        self.options = RunOptions(retries=retries, timeout=timeout, resources=resources, on_failure=on_failure)
+        self.options = RunOptions(retries=retries, timeout=timeout, resources=resources, on_failure=on_failure, env=env)
         """What is said of every run of this session."""
         self.project = project
         self.branch = branch
         self.user = user or default_user()
+        self.own = Namespace.of(self.user, branch=branch, project=project)
+        reads = namespace or default_namespace()
+        self.reads = self.own if reads is None else Namespace.parse(reads, project=project)
         self.progress = progress
         self.max_fanout = max_fanout
         self.on_event = on_event
@@ -115,21 +127,36 @@ class Session:
         self._downloads = downloads
         self._read_only = read_only
         self._store: Store | None = None
+        self._opening = threading.Lock()
+        self.engines: list[Engine] = []
         self._tokens: list[tuple[Token[Session | None], contextlib.ExitStack]] = []
 
     @property
     def store(self) -> Store:
         """The open store. Opened at first use."""
-        if self._store is None:
-            self._store = Store(
-                self.root,
-                freezer,
-                verify=self._verify,
-                trusted=self._trusted,
-                read_only=self._read_only,
-                downloads=self._downloads,
-            )
-        return self._store
+        found = self._store
+        if found is None:
+            with self._opening:  # a thread that shows calls may come while another begins a run
+                found = self._store
+                if found is None:
+                    found = self._store = Store(
+                        self.root,
+                        freezer,
+                        verify=self._verify,
+                        trusted=self._trusted,
+                        read_only=self._read_only,
+                        downloads=self._downloads,
+                    )
+        return found
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store, so that opening it makes nothing."""
+        return self._store is not None or (self.root / "index.sqlite").exists()
+
+    def in_flight(self) -> set[Digest]:
+        """Return the recipe keys of the calls that this session's runs have in hand now."""
+        return {key for engine in list(self.engines) for key in engine.in_flight()}
 
     def __enter__(self) -> Session:
         held = contextlib.ExitStack()
@@ -167,7 +194,8 @@ class Session:
         options = RunOptions(**asked).over(self.options)
         if options.on_failure == "continue":  # a value can't be half there
             options = evolve(options, on_failure="finish")
-        return self._answer(tree, options, lambda engine: self._value(engine, tree), remember=True)
+        with run_env(options.env):
+            return self._answer(tree, options, lambda engine: self._value(engine, tree), remember=True)
 
     def materialize(self, *values: Any, **asked: Unpack[Asked]) -> Any:
         """Return the handle of each lazy in `values`, computing only what is missing. See `lineage.materialize`."""
@@ -178,18 +206,24 @@ class Session:
             if next(holes(tree), None) is None:
                 raise CompositionError(f"{value!r:.80} is a plain value, not a call; there is nothing to materialise")
         options = RunOptions(**asked).over(self.options)
-        handles = self._answer(self._frozen(list(values)), options, lambda engine: self._handles(engine, trees))
+        with run_env(options.env):
+            handles = self._answer(self._frozen(list(values)), options, lambda engine: self._handles(engine, trees))
         return handles[0] if len(handles) == 1 else tuple(handles)
 
-    def plan(self, *values: Any, refresh: Iterable[Any] = ()) -> Plan:
+    def plan(self, *values: Any, refresh: Iterable[Any] = (), env: Env | None = None) -> Plan:
         """Return what materialising `values` would do, and why. Runs nothing."""
         state["asked"] += 1
-        tree = self._frozen(list(values))
-        return planned(self._look_up(self._composed(tree, refresh), tree))
+        return planned(self.looked_up(self._frozen(list(values)), refresh, env))
+
+    def looked_up(self, tree: Tree, refresh: Iterable[Any] = (), env: Env | None = None) -> Graph:
+        """Return the graph of the calls in `tree`, looked up. Runs nothing."""
+        with run_env(RunOptions(env=env).over(self.options).env):
+            return self._look_up(self._composed(tree, refresh), tree)
 
     def key_of(self, call: Call) -> Digest | None:
         """Return the key of a call by code and content; None while the results that it takes are not there."""
-        graph = self._look_up(self._composed(call, ()), call)
+        with run_env(self.options.env):
+            graph = self.looked_up(call)
         step = graph.step(call)
         if step.record is not None:
             return step.record.call_key
@@ -206,7 +240,12 @@ class Session:
 
     # -- running
 
-    def _composed(self, tree: Tree, refresh: Iterable[Any], *, persist: bool = False) -> Graph:
+    def _pins(self) -> Pins:
+        return Pins(self.store.index, self.reads, self.root)
+
+    def _composed(
+        self, tree: Tree, refresh: Iterable[Any], *, pins: Pins | None = None, persist: bool = False
+    ) -> Graph:
         """Return the graph of `tree`, every vertex with its key, nothing looked up."""
         again: frozenset[Any] = frozenset(_nodes(refresh))
         graph = Graph(
@@ -215,7 +254,7 @@ class Session:
             refresh=again,
             is_current=Reliance(node.declared.reference for node in again),
             unspill=self.store.unspill,
-            resolve=self._resolved,
+            resolve=(pins or self._pins()).resolve,
         )
         with collector_at_rest():
             graph.add(holes(tree))
@@ -236,16 +275,17 @@ class Session:
         """
         state["asked"] += 1
         refresh = list(options.refresh)
+        pins = self._pins()  # for all attempts: a name leads to one dataset in a run
         for _ in range(_REPAIRS):
-            graph = self._composed(tree, refresh, persist=True)
+            graph = self._composed(tree, refresh, pins=pins, persist=True)
             key = collection_key(graph, tree) if remember else None
             if key is not None and not refresh and self.on_event is None:
                 for known in recalled(self.store, key, graph):
-                    note_run(self, tree)
+                    note_run(self, tree, pins)
                     return known  # type: ignore[no-any-return]
             try:
                 self._look_up(graph, tree)
-                answer = read(carried_out(self, graph, tree, options))
+                answer = read(carried_out(self, graph, tree, options, pins))
                 if key is not None:
                     note_collection(self.store, key, graph, tree)
                 return answer
@@ -261,10 +301,14 @@ class Session:
             filled = self._filled(engine, tree)
             try:
                 return thawer.thaw(filled)
-            except (ObjectMissingError, CorruptObjectError, ClassChangedError):
+            except (ObjectMissingError, CorruptObjectError, ClassChangedError) as error:
+                origins = _origins(engine.graph, tree)
+                foreign = unreadable_here(error, origins) if isinstance(error, ClassChangedError) else None
+                if foreign is not None:
+                    raise foreign from error
                 if attempt == _REPAIRS - 1:
                     raise
-                self._mend(engine, _origins(engine.graph, tree), read=True)
+                self._mend(engine, origins, read=True)
         raise AssertionError("unreachable")
 
     def _filled(self, engine: Engine, tree: Tree) -> Tree:
@@ -324,37 +368,44 @@ class Session:
 
     # -- names
 
-    def tag(self, dataset: Dataset[Any], name: str) -> None:
-        """Let `name` point to `dataset` from now on. What it pointed to stays in the history."""
-        self.store.index.tag(name, record_of(dataset), None)
+    def tag(self, dataset: Any, name: str) -> None:
+        """Let `name` lead to `dataset` (a handle, or a call that is materialised) from now on. See `lineage.tag`."""
+        space, own = full_name(name, self.own)
+        if not self.own.admits(space):
+            raise CompositionError(
+                f"{name!r} is a name of {space.text}, and this session writes to {self.own.text}, or to branches of its "
+                "project. Tag it under a name of your own"
+            )
+        handle = dataset if isinstance(dataset, Dataset) else self.materialize(dataset)
+        if not isinstance(handle, Dataset):
+            raise CompositionError(f"one dataset is tagged at a time, not {len(handle)}")
+        self.store.index.tag(f"{space.text}/{own}", record_of(handle), None, user=self.user)
         self.store.index.flush()
 
-    def dataset(self, wanted: str | Node[..., Any]) -> Dataset[Any]:
-        """Return the dataset behind a name, or the latest successful one of a node.
+    def tags(self, name: str | None = None) -> list[Tag]:
+        """Return every move of `name`, the latest first; without it, what each name of everybody's leads to."""
+        if name is None:
+            return self.store.index.tags()
+        found = find_tagged(self.store.index, name, self.reads).name
+        assert found is not None
+        return self.store.index.tags(found)
+
+    def dataset(self, wanted: str | Node[..., Any], *, namespace: str | None = None, back: int = 0) -> Dataset[Any]:
+        """Return the dataset behind a name, or the latest successful one of a node. See `lineage.dataset`.
 
         Raises:
             NotFoundError: there is none.
         """
-        record = self._find(wanted)
-        hint = wanted.signature.returns if isinstance(wanted, Node) else Any
-        return Dataset(self.store, load_tree(self.store.unspill(record.value)), hint, record.execution)
-
-    def _find(self, wanted: Any) -> Record:
+        index = self.store.index
         if isinstance(wanted, Node):
-            found = self.store.index.latest_of(wanted.reference)
-            if found is None:
-                raise NotFoundError(f"no dataset of node {wanted.name} in {self.root}; materialise one first")
-            return found
-        found = self.store.index.tagged(wanted)
-        if found is None:
-            raise NotFoundError(
-                f"no dataset is tagged {wanted!r} in {self.root}; tag one with lineage.tag(dataset, name)"
+            record, hint = (
+                find_latest(index, wanted, chosen(namespace, self.reads), self.root),
+                wanted.signature.returns,
             )
-        return found
-
-    def _resolved(self, pinned: Pinned) -> Record:
-        given = pinned._lineage_record
-        return given if isinstance(given, Record) else self._find(given)
+        else:
+            name = wanted if namespace is None else f"{namespace}/{wanted}"
+            record, hint = find_tagged(index, name, self.reads, back).record, Any
+        return Dataset(self.store, load_tree(self.store.unspill(record.value)), hint, record.execution)
 
     def forget(self, wanted: Any) -> None:
         """Forget the records of a call (or of a dataset's call): next time it is executed again.
@@ -368,7 +419,8 @@ class Session:
             index.forget_call(index.execution(wanted._execution)["call_key"])
             index.forget_recipes(wanted._execution)
         elif isinstance(wanted, Call):
-            graph = self._composed(wanted, ())
+            with run_env(self.options.env):
+                graph = self._composed(wanted, ())
             step = graph.step(wanted)
             record = index.by_recipe([step.key]).get(step.key)
             if record is not None:

@@ -44,7 +44,7 @@ print("\\n".join(look(shell.user_ns["node"]).sources))
     )
     assert answers[0] == answers[1] == plain
     assert answers[2] != plain
-    assert answers[3:] == ["function node", "function h"]
+    assert answers[3:] == ["function node", "function h", "constant LIMIT"]
 
 
 def test_helpers_of_other_cells_are_followed_when_redefined(tmp_path: Path) -> None:

@@ -94,6 +94,15 @@ def test_calls_of_no_run_and_of_no_status_are_errors(session: ln.Session) -> Non
         ln.calls(status="bad")
 
 
+def test_a_view_of_several_datasets_leads_to_each_of_them(session: ln.Session) -> None:
+    @ln.node
+    def height(frame: pl.LazyFrame) -> int:
+        return int(frame.select(pl.len()).collect().item())
+
+    handle = ln.materialize(height(ln.scan([table(3), table(4)])))
+    assert sorted(ln.upstream(handle)["node"]) == ["height", "table", "table"]
+
+
 def test_datasets_say_type_rows_and_tags(session: ln.Session) -> None:
     handle = ln.materialize(table(3))
     ln.tag(handle, "small")
@@ -102,7 +111,7 @@ def test_datasets_say_type_rows_and_tags(session: ln.Session) -> None:
     assert found.select("node", "type", "tags").sort("node").rows() == [
         ("count", "int", []),
         ("half", "float", []),
-        ("table", "polars.DataFrame", ["small"]),
+        ("table", "polars.DataFrame", [f"{session.own.text}/small"]),
         ("words", "list", []),
     ]
     assert ln.datasets("small")["digest"].to_list() == [handle.digest.hex()]

@@ -319,10 +319,11 @@ def test_a_migration_that_fails_changes_nothing(
 
 
 def undo_version_3(db: sqlite3.Connection) -> None:
-    for table in ("cutoffs", "edges", "file_uses", "results", "run_spans", "failures"):
+    for table in ("cutoffs", "edges", "file_uses", "results", "run_spans", "failures", "verdicts"):
         db.execute(f"DROP TABLE {table}")
     for column in ("bytes_in", "rows_in", "rows_out"):
         db.execute(f"ALTER TABLE executions DROP COLUMN {column}")
+    db.execute("ALTER TABLE tags DROP COLUMN user")
 
 
 def test_an_index_of_the_first_version_is_read_and_written_on(index: SqliteIndex, tmp_path: Path) -> None:

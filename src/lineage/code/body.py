@@ -124,6 +124,8 @@ class Body:
         target = self.target(found, line)
         if target:
             self.bindings[found.text, target] = None
+            if self.walk.claims is not None:
+                self.walk.claims.bound(self.label, found, target, self.resolver.namespace)
 
     def target(self, found: Found, line: int | None) -> str:
         walk, value = self.walk, found.value

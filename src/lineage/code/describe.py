@@ -36,6 +36,8 @@ def _function(walk: Walk, label: str, fn: FunctionType) -> Digest:
     if definition is not None:
         walk.sources[label] = definition.text
     own = definition.digest if definition is not None else signature(fn.__code__)
+    if walk.claims is not None:
+        walk.claims.code(label, fn.__code__.co_filename, signature(fn.__code__))
     # a node's own name is not what it does; any other's may be read (`f.__name__`) by what holds it
     name = b"" if label == walk.root else fn.__name__.encode("utf-8", "surrogatepass")
     module = module_named(fn.__globals__.get("__name__"))

@@ -8,13 +8,14 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from types import FunctionType
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
+from lineage.code.claims import Claims
 from lineage.code.compiled import refresh_compiled
 from lineage.code.describe import DESCRIBE, resolve_names
-from lineage.code.distributions import closure, package_digest
+from lineage.code.distributions import Distribution, closure, package_digest
 from lineage.code.guards import MISSING, Guards
 from lineage.code.origin import distributions_of, module_named
 from lineage.code.parts import lineage_function
@@ -22,9 +23,20 @@ from lineage.code.source import definition_of, type_checking_imports
 from lineage.code.walk import DigestConstant, Walk
 from lineage.digest import Digest, digest_of
 
-__all__ = ["CodeFingerprint", "DigestConstant", "fingerprint", "identify", "source_of"]
+__all__ = ["CodeFingerprint", "DigestConstant", "Pinned", "fingerprint", "identify", "source_of"]
 
 _REMEMBERED = 4096
+
+
+class Pinned(Protocol):
+    """An environment of its own that code runs in: what stands for it in a fingerprint, and its packages' versions."""
+
+    @property
+    def leaves(self) -> Mapping[str, Digest]: ...
+    @property
+    def packages(self) -> Mapping[str, str]: ...
+    @property
+    def allow_undeclared(self) -> bool: ...
 
 
 @attrs.frozen(eq=False)
@@ -33,7 +45,8 @@ class CodeFingerprint:
 
     `leaves` has a digest for each part ("function norm", "constant LIMIT", "package polars 2.1.0"),
     so that two fingerprints can be compared part by part; `sources` has their text where it could
-    be had.
+    be had. For code with an environment of its own, `claims` is what a process in that environment
+    must find too, and `value_claims` the same for a function that travels there by value.
     """
 
     digest: Digest
@@ -42,6 +55,8 @@ class CodeFingerprint:
     packages: Mapping[str, str]
     files: Mapping[str, Digest]
     _guards: Guards = attrs.field(repr=False)
+    claims: tuple[str, ...] = ()
+    value_claims: tuple[str, ...] = ()
 
     def is_current(self, *, sources: bool = True) -> bool:
         """Say whether nothing that was seen has been rebound, replaced or changed in place since.
@@ -59,6 +74,7 @@ def fingerprint(
     extra_types: Iterable[object] = (),
     allow_ambient: bool = False,
     polars_engine: str | None = None,
+    pinned: Pinned | None = None,
 ) -> CodeFingerprint:
     """Fingerprint `target` and all that it reaches, and compile anew what numba compiled under
     another fingerprint.
@@ -72,6 +88,8 @@ def fingerprint(
             likes.
         polars_engine: The engine that polars runs with; by default what POLARS_ENGINE_AFFINITY
             says, or "in-memory".
+        pinned: The environment that it runs in, where that is not this process's: its packages
+            count then, whatever is installed here.
 
     Raises:
         UnstableIdentityError: it reaches a value that has no identity, or code that assigns a
@@ -81,7 +99,7 @@ def fingerprint(
             environment.
 
     """
-    found = _walk(target, digest_constant, extra_types, allow_ambient, polars_engine, is_node=True)
+    found = _walk(target, digest_constant, extra_types, allow_ambient, polars_engine, is_node=True, pinned=pinned)
     if found[1]:
         refresh_compiled(
             (dispatcher, _walk(dispatcher.py_func, digest_constant, (), True, None)[0].digest)
@@ -98,19 +116,20 @@ def _walk(
     polars_engine: str | None,
     *,
     is_node: bool = False,
+    pinned: Pinned | None = None,
 ) -> tuple[CodeFingerprint, list[Any]]:
     walk = Walk(digest_constant, DESCRIBE, allow_ambient, is_node)
+    walk.claims = Claims() if pinned is not None else None
     walk.start(target)
     for annotation in extra_types:
         walk.item(annotation, walk.root, "type", tolerant=True)
     _unresolved_types(walk, target)
+    walk.drain()
+    value_claims = walk.claims.of_values(walk.leaves) if walk.claims is not None else ()
     walk.finish()
-    packages = closure(walk.distributions.values())
-    leaves = dict(walk.leaves)
-    for package in packages:
-        leaves[f"package {package.name} {package.version}"] = package_digest(package)
-    leaves[f"python {sys.version_info[0]}.{sys.version_info[1]}"] = digest_of("python")
-    if any(package.name == "polars" for package in packages):
+    packages, outside = _outside(walk.distributions.values(), pinned)
+    leaves = {**walk.leaves, **outside}
+    if "polars" in packages:
         engine = polars_engine or os.environ.get("POLARS_ENGINE_AFFINITY") or "in-memory"
         leaves["polars engine"] = digest_of("polars engine", engine.encode())
         if polars_engine is None:
@@ -119,11 +138,28 @@ def _walk(
         digest=_total(walk.root, leaves),
         leaves=leaves,
         sources=walk.sources,
-        packages={package.name: package.version for package in packages},
+        packages=packages,
         files={path: state.digest for path, state in walk.files.items()},
         guards=walk.guards,
+        claims=walk.claims.said(leaves, walk.sources) if walk.claims is not None else (),
+        value_claims=value_claims,
     )
     return fingerprint, walk.dispatchers
+
+
+def _outside(reached: Iterable[Distribution], pinned: Pinned | None) -> tuple[dict[str, str], dict[str, Digest]]:
+    """Return versions and leaves of the packages that code runs among: those that it reaches here, or those of its own
+    environment, and of these here then only what that lacks and the code may use all the same.
+    """
+    here = closure(reached) if pinned is None or pinned.allow_undeclared else []
+    if pinned is not None:
+        here = [package for package in here if package.name not in pinned.packages]
+    leaves = {f"package {package.name} {package.version}": package_digest(package) for package in here}
+    packages = {package.name: package.version for package in here}
+    if pinned is None:
+        leaves[f"python {sys.version_info[0]}.{sys.version_info[1]}"] = digest_of("python")
+        return packages, leaves
+    return {**packages, **pinned.packages}, {**leaves, **pinned.leaves}
 
 
 def _total(root: str, leaves: Mapping[str, Digest]) -> Digest:

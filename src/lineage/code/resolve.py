@@ -142,7 +142,7 @@ class Resolver:
         if not whole and module is not None:
             name = name.partition(".")[0]
             module = module_named(name) or module
-        if module is None and _is_foreign_name(name):
+        if module is None and (_is_foreign_name(name) or _is_nowhere(name)):
             return Found(name, MISSING, name if whole else name.partition(".")[0])
         if module is None:
             return Found(f"import {name}", MISSING)
@@ -257,6 +257,15 @@ def load(name: str) -> ModuleType | None:
         return importlib.import_module(name)
     except Exception:  # whatever its body raises is what the import statement will raise when it runs
         return None
+
+
+def _is_nowhere(name: str) -> bool:
+    """Say whether nothing here answers to a name: where the code runs, a package may."""
+    top = name.partition(".")[0]
+    try:
+        return bool(top) and module_named(top) is None and PathFinder.find_spec(top) is None
+    except (ImportError, ValueError):
+        return False
 
 
 def _is_foreign_name(name: str) -> bool:

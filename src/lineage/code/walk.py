@@ -17,6 +17,7 @@ from typing import Any
 
 from lineage.code.ambient import address, ambient, is_shared
 from lineage.code.bytecode import signature
+from lineage.code.claims import Claims
 from lineage.code.distributions import bytes_digest
 from lineage.code.facts import fact
 from lineage.code.guards import MISSING, is_fixed
@@ -32,6 +33,7 @@ from lineage.code.origin import (
 )
 from lineage.code.parts import Parts, address_of, lineage_function, lineage_manner, parts_of
 from lineage.code.registries import live_subclasses, until_registered, virtual_subclasses
+from lineage.code.shown import shown_constant
 from lineage.code.unstable import without_identity
 from lineage.digest import Digest, digest_of
 from lineage.errors import UnstableIdentityError
@@ -63,6 +65,7 @@ class Walk(Ledger):
         self.describe = describe
         self.allow_ambient = allow_ambient
         self.is_node = is_node
+        self.claims: Claims | None = None  # gathered where the code runs among other packages
         self.lenient = False
         self.tolerated: set[str] = set()  # instances whose parts may lack identity
         self._tolerating = False
@@ -291,6 +294,7 @@ class Walk(Ledger):
             return known
         label = self.label(key, f"{kind} {name}", parent)
         self._held.append(value)
+        self.sources[label] = shown_constant(name, value)
         try:
             self.leaves[label] = self.value_digest(value, label, "")
         except UnstableIdentityError:

@@ -23,6 +23,7 @@ import cloudpickle
 from lineage.code.effects import cells
 from lineage.codecs.plain import find_by_name
 from lineage.content.tree import SCALARS
+from lineage.environments.current import here
 from lineage.errors import NotFoundError
 from lineage.executors.packages import main_script
 from lineage.fold import Fold
@@ -62,7 +63,7 @@ def opened(data: bytes, folder: str | None) -> Any:
     """Return what travelled as `data`; the code package lies unpacked in `folder`."""
     _blanks.clear()
     _place[0] = folder or ""
-    cell_texts, script, image, thing = pickle.loads(data)
+    cell_texts, script, image, thing = _Unpickler(io.BytesIO(data)).load()
     for name, lines in cell_texts.items():
         linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
     main = sys.modules["__main__"]
@@ -73,6 +74,42 @@ def opened(data: bytes, folder: str | None) -> Any:
         node.__init__(*made)
     _blanks.clear()
     return thing
+
+
+class _Unpickler(pickle.Unpickler):
+    """In a pinned environment, lets names in `__main__` stand for nothing whose packages are not there: the node may not use them."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if here() is None:
+            return super().find_class(module, name)
+        if (module, name) == ("cloudpickle.cloudpickle", "subimport"):
+            return _imported
+        try:
+            return super().find_class(module, name)
+        except ModuleNotFoundError as error:
+            return _Absent(str(error.name))
+
+
+class _Absent(types.ModuleType):
+    """Stands for what is not there, and says so when it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise self._missing()
+
+    def __call__(self, *_: object, **__: object) -> Any:
+        raise self._missing()
+
+    def _missing(self) -> ModuleNotFoundError:
+        return ModuleNotFoundError(f"No module named {self.__name__!r}", name=self.__name__)
+
+
+def _imported(name: str) -> types.ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        return _Absent(str(error.name))
 
 
 def _main_image() -> dict[str, Any]:

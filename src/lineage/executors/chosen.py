@@ -13,14 +13,18 @@ from __future__ import annotations
 
 import importlib
 import re
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from lineage.errors import ExecutorError, NotFoundError
 from lineage.executors.base import Executor
 from lineage.options import Resources
+
+if TYPE_CHECKING:
+    from lineage.environments.resolved import Resolved
 
 __all__ = ["KNOWN", "Chosen", "Executors", "choice", "memory_in_bytes"]
 
@@ -141,6 +145,15 @@ class Executors:
             self._made[text] = chosen.make()
         return self._made[text]
 
+    def pinned(self, environment: Resolved, workers: int) -> Executor:
+        """Return the workers of an environment, which last as long as the session."""
+        from lineage.executors.pinned import Pinned
+
+        key = f"environment {environment.digest.hex()} {workers}"
+        if key not in self._made:
+            self._made[key] = Pinned(environment, workers, tell=_tell)
+        return self._made[key]
+
     def resources(self, wanted: Executor | str) -> Resources | None:
         """Return what a text says of the needs of calls: `batch:memory=10000`."""
         found: Any = wanted
@@ -157,6 +170,11 @@ class Executors:
 
     def __repr__(self) -> str:
         return f"{{{', '.join(f'{name!r}: {executor!r}' for name, executor in self._bound.items())}}}"
+
+
+def _tell(text: str) -> None:
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
 
 
 _UNITS = {"": 1 << 20, "B": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}  # fmt: skip

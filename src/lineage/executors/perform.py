@@ -29,6 +29,7 @@ from lineage.errors import (
 )
 from lineage.executors.base import Failure, Outcome, Success, Work
 from lineage.executors.canonical import in_canonical_order
+from lineage.executors.measures import size_of
 from lineage.executors.timeouts import in_time
 from lineage.identity import freezer, identify
 from lineage.node import Node
@@ -52,7 +53,7 @@ def perform(work: Work, store: Store, executor: str) -> Outcome:
     watch = _Watch(executor, current)
     with capture.collecting() as log:
         try:
-            values = _thaw(work, store)
+            values = _thaw(work, store, watch)
         except Exception as error:
             return Outcome(work, _failure(error, watch.side(log), arrives=True))
         try:
@@ -72,7 +73,7 @@ def compose(work: Work, store: Store) -> tuple[Tree, SideData] | Failure:
     watch = _Watch("driver", current)
     with capture.collecting() as log:
         try:
-            made = _run(work, _thaw(work, store), current)
+            made = _run(work, _thaw(work, store, watch), current)
             tree = freezer.freeze(made, scratch=current.scratch_folder or _NO_SCRATCH)
             reason = misfit_inside(made, work.node.signature.returns)
             if reason is not None:
@@ -88,9 +89,10 @@ def _current(work: Work, store: Store, *, composes: bool = False) -> Current:
     return Current(work.run, work.node.name, work.key.hex(), work.attempt, store.place, composes)
 
 
-def _thaw(work: Work, store: Store) -> list[Any]:
+def _thaw(work: Work, store: Store, watch: _Watch) -> list[Any]:
     if all(type(tree) in SCALARS for tree in work.arguments):
         return list(work.arguments)
+    watch.arrived = size_of(store, work.arguments)
     thawer = Thawer(store.read, identify)
     return [tree if type(tree) in SCALARS else thawer.thaw(tree) for tree in work.arguments]
 
@@ -138,10 +140,12 @@ def _stored(work: Work, store: Store, value: Any, current: Current, watch: _Watc
         value = in_canonical_order(value)
     tree = freezer.freeze(value, scratch=current.scratch_folder or _NO_SCRATCH)
     if type(tree) in SCALARS:
-        text, written = dump_tree(tree), 0
+        text, size = dump_tree(tree), _NOTHING
     else:
-        tree, text, written = _kept(node, store, tree)
-    return Success(tree, text, digest_tree(tree), watch.side(log, written))
+        frozen = tree
+        tree, text = _kept(node, store, frozen)
+        size = size_of(store, (frozen,))
+    return Success(tree, text, digest_tree(tree), watch.side(log, size))
 
 
 def _warn_of_reads(work: Work, store: Store, current: Current) -> None:
@@ -162,12 +166,12 @@ def _warn_of_reads(work: Work, store: Store, current: Current) -> None:
         )
 
 
-def _kept(node: Node[..., Any], store: Store, tree: Tree) -> tuple[Tree, str, int]:
+def _kept(node: Node[..., Any], store: Store, tree: Tree) -> tuple[Tree, str]:
     """Store what `tree` holds and return it as readers will find it."""
     hole = next(holes(tree), None)
     if hole is not None:
         raise ResultTypeError(f"{node.name} returned a call, {hole!r}; declare it with @lineage.dynamic to compose")
-    written = store.keep(tree)
+    store.keep(tree)
     text = dump_tree(tree)
     plain = load_tree(text)
     digest = digest_tree(tree)
@@ -176,7 +180,7 @@ def _kept(node: Node[..., Any], store: Store, tree: Tree) -> tuple[Tree, str, in
             f"the result of {node.name} does not survive being stored: what is read back differs. "
             "Fields that a class computes or hides are lost; return plainer data"
         )
-    return plain, text, written
+    return plain, text
 
 
 def _digest_again(tree: Tree) -> Digest:
@@ -197,12 +201,27 @@ class _StandIn(Hole):
 class _Meter:
     """The processor time and the peak memory of this process. The system is asked once in a millisecond at most, since asking
     takes as long as a trivial call: a shorter call is taken to have had one core for as long as it ran.
+
+    Where Linux lets us, the peak begins anew each time that it is asked for, which takes less than a microsecond: so it is
+    that of one call, give or take a millisecond before it. Elsewhere it is the process's. `peak` is the process's always.
     """
 
     def __init__(self) -> None:
         self._at = -1.0
         self._cpu = 0.0
         self._memory = 0
+        self.peak = 0
+        self._reset = -1
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        """Open the file by which the peak is begun anew: one opened before a fork would be that of the parent."""
+        try:
+            if self._reset >= 0:
+                os.close(self._reset)
+            self._reset = os.open("/proc/self/clear_refs", os.O_WRONLY | os.O_CLOEXEC)
+        except OSError:
+            self._reset = -1
 
     def begin(self, now: float) -> float:
         """Return the processor seconds used until `now` (of `perf_counter`), give or take what fits into `_SHORT`."""
@@ -213,6 +232,12 @@ class _Meter:
     def _read(self, now: float) -> None:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         self._at, self._cpu, self._memory = now, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024
+        self.peak = max(self.peak, self._memory)
+        if self._reset >= 0:
+            try:
+                os.pwrite(self._reset, b"5", 0)
+            except OSError:
+                self._reset = -1
 
     def end(self, now: float, wall: float, before: float) -> tuple[float, int]:
         """Return the processor seconds used since `before`, and the peak memory in bytes."""
@@ -223,22 +248,25 @@ class _Meter:
 
 
 _SHORT = 0.001
+_NOTHING: tuple[int, int | None] = (0, None)
 _meter = _Meter()
+os.register_at_fork(after_in_child=_meter.after_fork)
 
 
 class _Watch:
     """Times one attempt."""
 
-    __slots__ = ("began", "cpu", "current", "executor", "started")
+    __slots__ = ("arrived", "began", "cpu", "current", "executor", "started")
 
     def __init__(self, executor: str, current: Current) -> None:
         self.executor = executor
         self.current = current
+        self.arrived = _NOTHING
         self.started = time.time()
         self.began = time.perf_counter()
         self.cpu = _meter.begin(self.began)
 
-    def side(self, log: list[str], written: int = 0) -> SideData:
+    def side(self, log: list[str], left: tuple[int, int | None] = _NOTHING) -> SideData:
         now = time.perf_counter()
         wall = now - self.began
         cpu, memory = _meter.end(now, wall, self.cpu)
@@ -252,8 +280,10 @@ class _Watch:
             _HOST,
             os.getpid(),
             capture.joined(log) if log else "",
-            written,
+            left[0],
             tuple(self.current.spans),
+            *self.arrived,
+            left[1],
         )
 
 

@@ -59,7 +59,7 @@ CALLS: Columns = {
     "digest": ("String", "digest of the result; null where it failed"),
     "note": ("String", "`equal to execution E`: it gave what an earlier one of equal key gave, whose record holds"),
     "error": ("String", "type, message and traceback"),
-    "arguments": ("String", "JSON: plain values; else digest, `from` (executions), `files`, `shown`"),
+    "arguments": ("String", "JSON: plain values; else digest, `from` (executions), `files`, `names`, `shown`, `tree`"),
     "asked": ("String", "JSON: arguments that are no part of the key, where a run asked for others than were executed"),
     "log": ("String", "what it printed"),
     "code": ("String", "digest of the node's code and options"),

@@ -9,17 +9,18 @@ from typing import Any
 
 from attrs import frozen
 
+from lineage.codecs.text import load_tree
 from lineage.content.tree import Hole, holes
 from lineage.datasets import Dataset
 from lineage.errors import AmbiguousError, CompositionError, NotFoundError
 from lineage.files import Input, folder_place, is_url
-from lineage.graph import shown
+from lineage.graph import result_hint, shown
 from lineage.node import Node
 from lineage.planning import DONE, HIT, Graph, Step, call_key, calls_behind
 from lineage.session import Session
 from lineage.storage.derived import PREFIX_BYTES
 
-__all__ = ["Point", "found_of", "point", "recorded"]
+__all__ = ["Point", "found_of", "handle_of", "point", "recorded"]
 
 _SHORTEST = 4
 """Characters that the beginning of a digest must have."""
@@ -65,6 +66,22 @@ def point(session: Session, x: Any, *, every: bool = False) -> Point:
     )
 
 
+def handle_of(session: Session, x: Any) -> Dataset[Any]:
+    """Return the handle of the dataset that `x` points at: where there are several executions, of the latest.
+
+    Raises:
+        NotFoundError: nothing is recorded of it.
+    """
+    number = max(point(session, x).executions)
+    if isinstance(x, Hole):
+        graph, _ = recorded(session, x)
+        step = graph.step(x)
+        if graph.complete(step):
+            return Dataset[Any](session.store, graph.tree(step), result_hint(x), step.execution)
+    ((value,),) = session.store.index.ask("SELECT value FROM executions WHERE id = ?", (number,))
+    return Dataset[Any](session.store, load_tree(session.store.unspill(value)), Any, number)
+
+
 def _some(executions: Iterable[int | None], otherwise: str) -> tuple[int, ...]:
     found = tuple(dict.fromkeys(number for number in executions if number is not None))
     if not found:
@@ -84,7 +101,7 @@ def _of_handle(handle: Dataset[Any]) -> list[int | None]:
 def recorded(session: Session, lazy: Any) -> tuple[Graph, list[Step]]:
     """Return the plan of a lazy, or of several in a container, and the calls behind it."""
     tree = session._frozen(lazy)
-    graph = session._look_up(session._composed(tree, ()), tree)
+    graph = session.looked_up(tree)
     return graph, calls_behind(graph.step(hole) for hole in holes(tree))
 
 
@@ -101,13 +118,16 @@ def found_of(graph: Graph, step: Step) -> int | None:
 
 def _of_lazy(session: Session, lazy: Any) -> tuple[int, ...]:
     graph, steps = recorded(session, lazy)
-    missing = [step for step in steps if found_of(graph, step) is None]
-    if missing:
+    if not steps:  # a recorded dataset as an input
+        return _some([graph.step(lazy).execution], f"{shown(lazy)} holds no call")
+    found = [found_of(graph, step) for step in steps]
+    if None in found:
+        missing = steps[found.index(None)]
         raise NotFoundError(
-            f"{shown(missing[0].hole)} has no result yet in {session.root}; lineage.materialize(...) makes it, and "
+            f"{shown(missing.hole)} has no result yet in {session.root}; lineage.materialize(...) makes it, and "
             "lineage.plan(...) says why it would run"
         )
-    return _some((found_of(graph, step) for step in steps), f"{shown(lazy)} holds no call")
+    return _some(found, f"{shown(lazy)} holds no call")
 
 
 # -- what is written
@@ -139,7 +159,11 @@ def _text(session: Session, text: str, every: bool) -> Point:
 
 
 def _tag(session: Session, name: str) -> Point:
-    return Point("tag", _some(_of_handle(session.dataset(name)), f"{name!r} points at no execution"))
+    try:
+        handle = session.dataset(name)
+    except CompositionError as error:
+        raise NotFoundError(str(error)) from error
+    return Point("tag", _some(_of_handle(handle), f"{name!r} points at no execution"))
 
 
 def _node(session: Session, column: str, name: str, shown_as: str, every: bool) -> Point:

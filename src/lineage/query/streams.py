@@ -65,7 +65,7 @@ def _walk(session: Session, start: Iterable[int], way: str, first: int = 0) -> p
     index = session.store.index
     start = list(start)
     end, onward = ("target", 1) if way == "up" else ("source", 0)  # the place of the next execution in an edge
-    select = " UNION ALL ".join(
+    select = " UNION ".join(
         f"SELECT e.target, e.source, e.equal FROM reached r JOIN {table} e ON e.{end} = r.id"
         for table in _tables(index)
     )
@@ -132,7 +132,7 @@ def _distances(start: list[int], edges: list[_Edge], onward: int, first: int) ->
 
 
 def _into(index: Index, numbers: str) -> list[_Edge]:
-    select = " UNION ALL ".join(
+    select = " UNION ".join(
         f"SELECT target, source, equal FROM {table} WHERE NOT equal AND target IN (SELECT value FROM json_each(?1))"
         for table in _tables(index)
     )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from lineage.codecs.base import Manifest
 from lineage.digest import Digest
-from lineage.records import Execution, Record, Run
+from lineage.records import Execution, Record, Run, Tag, Verdict
 
 __all__ = ["Index", "ObjectStore", "Recipe"]
 
@@ -116,6 +116,12 @@ class Index(Protocol):
     def latest(self, reference: str) -> tuple[int, Digest, str] | None:
         """Return number, code and arguments of the latest successful execution of a node."""
 
+    def failures(self, node: str, most: int = 1000) -> dict[bytes, tuple[int, str]]:
+        """Return number and error of the last failure of each call key among a node's last `most` executions."""
+
+    def of_run(self, run: int, most: int) -> list[dict[str, Any]]:
+        """Return the first `most` executions of a run: number, node, status, when, how long, and by whom."""
+
     def stamp(self, path: str) -> tuple[str, Digest] | None: ...
 
     def note_stamp(self, path: str, stamp: str, digest: Digest) -> None: ...
@@ -130,12 +136,27 @@ class Index(Protocol):
 
     def note_anchor(self, key: Digest, execution: int) -> None: ...
 
-    def tag(self, name: str, record: Record, run: int | None) -> None:
-        """Let `name` lead to `record`, which may be one field of what its execution gave."""
+    def tag(self, name: str, record: Record, run: int | None, *, user: str = "") -> None:
+        """Let `name` lead to `record`, which may be one field of what its execution gave. `user` did it."""
 
     def tagged(self, name: str) -> Record | None: ...
 
-    def latest_of(self, reference: str) -> Record | None: ...
+    def tags(self, name: str | None = None) -> list[Tag]:
+        """Return every move of a name, the latest first; without one, the latest move of every name, by name."""
+
+    def note_verdict(self, verdict: Verdict) -> None:
+        """Keep what was found when an execution was carried out once more, now."""
+
+    def verdicts(self, execution: int) -> list[Verdict]:
+        """Return what was found of an execution, the latest first."""
+
+    def latest_of(self, reference: str, whose: tuple[str, str, str | None] | None = None) -> Record | None:
+        """Return the latest successful result of a node, of all runs or of those of `whose`: `user` or `branch`, the name of
+        it, and the project. Runs of a branch are nobody's own.
+        """
+
+    def run_of(self, execution: int) -> Run:
+        """Return the run in which something was executed."""
 
     def execution(self, number: int) -> dict[str, Any]: ...
 
@@ -149,6 +170,8 @@ class Index(Protocol):
     def end_run(self, run: int, status: str, counts: Mapping[str, int], facts: Mapping[str, Any]) -> None: ...
 
     def runs(self, limit: int) -> Iterable[Run]: ...
+
+    def run(self, number: int) -> Run | None: ...
 
     def flush(self) -> None: ...
 

@@ -24,8 +24,8 @@ PREFIX_BYTES = 7
 """Bytes of a result's digest in `results`: they fit into a positive integer of SQLite's."""
 
 _CHUNK = 50_000
-_SOURCES = re.compile(r'[{ ]"(?:from|each)": \[([0-9, ]*)\]')
-"""Sources in recorded arguments. In a text every quote has a backslash before it, so that no literal looks like this."""
+_SOURCES = re.compile(r'"(?:from|each)": \[([0-9, ]*)\]')
+"""Sources in recorded arguments. In a JSON text every quote has a backslash before it, so that no literal looks like this."""
 
 _TABLES = {
     "edges": ("target INTEGER, source INTEGER, equal INTEGER, PRIMARY KEY (target, source)", 3),

@@ -17,7 +17,7 @@ from attrs import asdict
 
 from lineage.codecs.base import Blob, Manifest
 from lineage.digest import Digest
-from lineage.records import Execution, Record, Run
+from lineage.records import Execution, Record, Run, Tag, Verdict
 from lineage.storage.base import Recipe
 from lineage.storage.derived import Derived
 from lineage.storage.groups import Groups
@@ -29,6 +29,19 @@ _EXECUTION = (
     "id, call_key, node, code, run, status, result, value, arguments, error, relies_on, note, "
     "started, wall, cpu, memory, attempt, executor, host, process, log, bytes_out, spans, bytes_in, rows_in, rows_out"
 )
+_RUN = "SELECT id, name, started, finished, status, user, host, roots, counts, facts FROM runs"
+_SPAN = " AND ".join(
+    f"(SELECT {end}({name}) FROM (SELECT {name} FROM run_spans WHERE run = ?1 UNION ALL "
+    f"SELECT {name} FROM late_run_spans WHERE run = ?1))"
+    for end, name in (("min", "first"), ("max", "last"))
+)
+_RECENT = 200
+"""Runs in which it is looked for a result that was cached by somebody else."""
+
+_WHOSE = {
+    "user": "r.user = ? AND json_extract(r.facts, '$.project') IS ? AND json_extract(r.facts, '$.branch') IS NULL",
+    "branch": "json_extract(r.facts, '$.branch') = ? AND json_extract(r.facts, '$.project') IS ?",
+}
 _CHUNK = 500
 _INSERT_EXECUTION = f"INSERT INTO executions ({_EXECUTION}) VALUES ({','.join('?' * 26)})"
 
@@ -157,22 +170,52 @@ class SqliteIndex:
         )
         return None if row is None else (row[0], row[1], row[2])
 
-    def latest_of(self, node: str) -> Record | None:
+    def latest_of(self, node: str, whose: tuple[str, str, str | None] | None = None) -> Record | None:
+        """See `Index.latest_of`. Runs that were handed the results of others count where there are none of one's own."""
+        if whose is None:
+            return self._latest_where("", node)
+        theirs = _WHOSE[whose[0]]
+        found = self._latest_where(f"AND (SELECT {theirs} FROM runs r WHERE r.id = e.run)", node, *whose[1:])
+        if found is None:
+            recent = f"SELECT r.facts FROM runs r WHERE {theirs} ORDER BY r.id DESC LIMIT {_RECENT}"
+            handed = f"SELECT j.value FROM ({recent}) r, json_each(r.facts, '$.results') j"
+            found = self._latest_where(f"AND e.id IN ({handed})", node, *whose[1:])
+        return found
+
+    def _latest_where(self, condition: str, node: str, *values: Any) -> Record | None:
         row = self._groups.one(
             f"SELECT {RECORD} FROM executions e WHERE e.node = (SELECT id FROM nodes WHERE reference = ?) "
-            "AND e.status = 'ok' ORDER BY e.id DESC LIMIT 1",
+            f"AND e.status = 'ok' {condition} ORDER BY e.id DESC LIMIT 1",
             node,
+            *values,
         )
         return None if row is None else record_of_row(row)
 
     def execution(self, number: int) -> dict[str, Any]:
         found = self._groups.all(
-            "SELECT e.*, n.name AS node_name, c.digest AS code_digest FROM executions e "
+            "SELECT e.*, n.name AS node_name, n.reference AS node_reference, c.digest AS code_digest FROM executions e "
             "JOIN nodes n ON n.id = e.node JOIN codes c ON c.id = e.code WHERE e.id = ?",
             (number,),
             named=True,
         )
         return found[0] if found else {}
+
+    def failures(self, node: str, most: int = 1000) -> dict[bytes, tuple[int, str]]:
+        rows = self._groups.all(
+            "SELECT call_key, id, error FROM (SELECT * FROM executions "
+            "WHERE node = (SELECT id FROM nodes WHERE reference = ?) ORDER BY id DESC LIMIT ?) WHERE status = 'failed'",
+            (node, most),
+        )
+        return {key: (number, error or "") for key, number, error in reversed(rows)}
+
+    def of_run(self, run: int, most: int) -> list[dict[str, Any]]:
+        self._derived.bring_up()
+        return self._groups.all(
+            "SELECT e.id, n.name AS node, e.status, e.started, e.wall, e.cpu, e.executor, e.host, e.process "
+            f"FROM executions e JOIN nodes n ON n.id = e.node WHERE e.run = ?1 AND e.id BETWEEN {_SPAN} ORDER BY e.id LIMIT ?2",
+            (run, most),
+            named=True,
+        )
 
     def attempts(self, call_key: Digest, before: int | None = None, limit: int = 100) -> list[dict[str, Any]]:
         found = self._groups.all(
@@ -211,13 +254,26 @@ class SqliteIndex:
         )
         return None if row is None else record_of_row(row)
 
-    def runs(self, limit: int) -> Iterable[Run]:
+    def tags(self, name: str | None = None) -> list[Tag]:
+        which = "t.id IN (SELECT max(id) FROM tags GROUP BY name) ORDER BY t.name"
         rows = self._groups.all(
-            "SELECT id, name, started, finished, status, user, host, roots, counts, facts FROM runs "
-            "ORDER BY id DESC LIMIT ?",
-            (limit,),
+            "SELECT e.id, e.call_key, t.result, t.value, e.relies_on, t.name, coalesce(t.user, ''), t.at, n.name, e.run "
+            "FROM tags t JOIN executions e ON e.id = t.execution JOIN nodes n ON n.id = e.node WHERE "
+            + (which if name is None else "t.name = ? ORDER BY t.id DESC"),
+            () if name is None else (name,),
         )
-        return [Run(*row[:8], counts=json.loads(row[8]), facts=json.loads(row[9])) for row in rows]  # type: ignore[misc]
+        return [Tag(row[5], record_of_row(row[:5]), *row[6:]) for row in rows]
+
+    def run_of(self, execution: int) -> Run:
+        (row,) = self._groups.all(f"{_RUN} WHERE id = (SELECT run FROM executions WHERE id = ?)", (execution,))
+        return _run(row)
+
+    def runs(self, limit: int) -> Iterable[Run]:
+        return [_run(row) for row in self._groups.all(f"{_RUN} ORDER BY id DESC LIMIT ?", (limit,))]
+
+    def run(self, number: int) -> Run | None:
+        row = self._groups.one(f"{_RUN} WHERE id = ?", number)
+        return None if row is None else _run(row)
 
     def ask(self, statement: str, values: Sequence[Any] = (), *, derived: bool = False) -> list[tuple[Any, ...]]:
         """Return the rows of a query. What waits in memory counts. With `derived`, the tables of
@@ -326,11 +382,30 @@ class SqliteIndex:
     def note_anchor(self, key: Digest, execution: int) -> None:
         self._groups.write("INSERT OR IGNORE INTO anchors VALUES (?, ?)", key, execution)
 
-    def tag(self, name: str, record: Record, run: int | None) -> None:
+    def tag(self, name: str, record: Record, run: int | None, *, user: str = "") -> None:
         self._groups.write(
-            "INSERT INTO tags (name, execution, result, value, run, at) VALUES (?, ?, ?, ?, ?, ?)",
-            name, record.execution, record.result, record.value, run, time.time(),
+            "INSERT INTO tags (name, execution, result, value, run, at, user) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            name, record.execution, record.result, record.value, run, time.time(), user,
         )  # fmt: skip
+
+    def note_verdict(self, verdict: Verdict) -> None:
+        self._groups.write(
+            "INSERT INTO verdicts (execution, outcome, reason, difference, circumstances, user, at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            verdict.execution, verdict.outcome, verdict.reason, verdict.difference,
+            json.dumps(dict(verdict.circumstances)), verdict.user, time.time(),
+        )  # fmt: skip
+
+    def verdicts(self, execution: int) -> list[Verdict]:
+        rows = self._groups.all(
+            "SELECT execution, outcome, reason, difference, circumstances, user, at FROM verdicts WHERE execution = ? "
+            "ORDER BY id DESC",
+            (execution,),
+        )
+        return [
+            Verdict(number, outcome, reason, difference, json.loads(under), user, at)
+            for number, outcome, reason, difference, under, user, at in rows
+        ]
 
     def begin_run(self, name: str, user: str, host: str, roots: str, facts: Mapping[str, Any]) -> int:
         with self._groups.lock:
@@ -412,6 +487,10 @@ def _against(execution: Execution, found: Record) -> str:
     if found.result == execution.result:
         return f"equal to execution {found.execution}"
     return f"not deterministic: differs from execution {found.execution}"
+
+
+def _run(row: Sequence[Any]) -> Run:
+    return Run(*row[:8], counts=json.loads(row[8]), facts=json.loads(row[9]))  # type: ignore[misc]
 
 
 def _plain(_: Any, __: Any, value: Any) -> Any:

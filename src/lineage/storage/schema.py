@@ -38,7 +38,8 @@ CREATE TABLE generations (recipe BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID
 CREATE TABLE stamps (path TEXT PRIMARY KEY, stamp TEXT, digest BLOB) WITHOUT ROWID;
 CREATE TABLE anchors (key BLOB PRIMARY KEY, execution INTEGER) WITHOUT ROWID;
 CREATE TABLE tags (
-    id INTEGER PRIMARY KEY, name TEXT, execution INTEGER, result BLOB, value TEXT, run INTEGER, at REAL
+    id INTEGER PRIMARY KEY, name TEXT, execution INTEGER, result BLOB, value TEXT, run INTEGER, at REAL,
+    user TEXT
 );
 CREATE INDEX tags_by_name ON tags (name, id);
 """
@@ -48,6 +49,20 @@ CREATE TABLE young_calls (key BLOB PRIMARY KEY, execution INTEGER) WITHOUT ROWID
 CREATE TABLE young_recipes (key BLOB PRIMARY KEY, base BLOB, execution INTEGER, run INTEGER) WITHOUT ROWID;
 """
 """The latest rows of `calls` and `recipes`, which go before theirs (`lineage.storage.keys`)."""
+
+_NAMES = """
+ALTER TABLE tags ADD COLUMN user TEXT;
+"""
+"""Who moved a name. Names of before have no namespace, and are everybody's (`lineage.names`)."""
+
+_VERDICTS = """
+CREATE TABLE verdicts (
+    id INTEGER PRIMARY KEY, execution INTEGER, outcome TEXT, reason TEXT, difference TEXT, circumstances TEXT,
+    user TEXT, at REAL
+);
+CREATE INDEX verdicts_by_execution ON verdicts (execution);
+"""
+"""What was found of executions that were carried out once more (`lineage.verification`)."""
 
 _DERIVED = """
 CREATE TABLE cutoffs (id INTEGER PRIMARY KEY, run INTEGER, execution INTEGER, arguments TEXT);
@@ -68,7 +83,7 @@ ALTER TABLE executions ADD COLUMN rows_in INTEGER;
 ALTER TABLE executions ADD COLUMN rows_out INTEGER;
 """
 
-_MIGRATIONS: dict[int, str] = {1: _YOUNG, 2: _MEASURES + _DERIVED}
+_MIGRATIONS: dict[int, str] = {1: _YOUNG, 2: _MEASURES + _DERIVED + _NAMES + _VERDICTS}
 
 
 def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
@@ -93,7 +108,7 @@ def prepare(connection: sqlite3.Connection, *, writable: bool) -> None:
     try:
         found = int(connection.execute("PRAGMA user_version").fetchone()[0])
         if found == 0:
-            _run(connection, _TABLES + _YOUNG + _DERIVED)
+            _run(connection, _TABLES + _YOUNG + _DERIVED + _VERDICTS)
         for version in range(found, VERSION) if found else ():
             _run(connection, _MIGRATIONS[version])
         connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -256,6 +256,17 @@ class Store:
                 return False
         return True
 
+    def is_whole(self, tree: Tree) -> bool:
+        """Say whether every object of `tree` is there and is what was stored. Nothing is decoded."""
+        try:
+            for leaf in leaves(tree):
+                if not leaf.is_inline:
+                    for blob in self.manifest(leaf).blobs:
+                        self._whole(blob)
+        except (ObjectMissingError, CorruptObjectError):
+            return False
+        return True
+
     def _codec(self, family: str) -> Codec:
         try:
             return self.codecs[family]

@@ -25,7 +25,7 @@ from attrs import define, field
 from lineage.codecs.base import Blob, Manifest
 from lineage.digest import Digest, digest_of
 from lineage.errors import CorruptObjectError, ObjectMissingError, StoreError
-from lineage.records import Execution, Record, SideData
+from lineage.records import Execution, Record, SideData, Verdict
 from lineage.storage.base import Index, ObjectStore, Recipe
 
 __all__ = ["IndexContract", "IndexModel", "ObjectStoreContract", "an_execution", "key"]
@@ -303,6 +303,42 @@ class IndexContract:
         assert index.tagged("prod") == second
         assert index.tagged("none") is None
 
+    def test_verdicts_are_kept_the_latest_first(self, index: Index) -> None:
+        made = index.record(an_execution("a"), None, 1)
+        first = Verdict(made.execution, "differs", "", "[3]: 1 and 2", {"hash seed": 7}, "me")
+        second = Verdict(made.execution, "cannot be run", "it is an effect", None, {}, "you")
+        index.note_verdict(first)
+        index.note_verdict(second)
+        found = index.verdicts(made.execution)
+        assert [verdict._replace(at=0.0) for verdict in found] == [second, first]
+        assert found[0].at >= found[1].at > 0
+        assert index.verdicts(made.execution + 1) == []
+
+    def test_every_move_of_a_tag_is_kept(self, index: Index) -> None:
+        run = index.begin_run("one", "me", "here", "f(1)", {})
+        first, second = (index.record(an_execution(name), None, run) for name in "ab")
+        index.tag("prod", first, None, user="me")
+        index.tag("prod", second, None, user="you")
+        index.tag("other", first, None)
+        moves = index.tags("prod")
+        assert [(move.record, move.user) for move in moves] == [(second, "you"), (first, "me")]
+        assert moves[0].node == an_execution("b").node
+        assert moves[0].run == run == index.run_of(second.execution).id
+        assert moves[0].at >= moves[1].at
+        assert [(move.name, move.record) for move in index.tags()] == [("other", first), ("prod", second)]
+        assert index.tags("none") == []
+
+    def test_the_latest_of_a_node_may_be_asked_for_by_whose_run_made_it(self, index: Index) -> None:
+        facts: list[dict[str, Any]] = [{}, {"project": "p"}, {"branch": "main"}, {"project": "p", "branch": "main"}]
+        runs = [index.begin_run("one", "me", "here", "f(1)", fact) for fact in facts]
+        runs.append(index.begin_run("one", "you", "here", "f(1)", {}))
+        made = [index.record(an_execution(name), None, run) for name, run in zip("abcde", runs, strict=True)]
+        node = an_execution("a").reference or an_execution("a").node
+        whose = [("user", "me", None), ("user", "me", "p"), ("branch", "main", None), ("branch", "main", "p")]
+        assert [index.latest_of(node, one) for one in whose] == made[:4]
+        assert index.latest_of(node) == index.latest_of(node, ("user", "you", None)) == made[4]
+        assert index.latest_of(node, ("user", "nobody", None)) is None
+
     def test_runs_are_listed_newest_first(self, index: Index) -> None:
         one = index.begin_run("one", "me", "here", "f(1)", {"a": 1})
         two = index.begin_run("two", "me", "here", "f(2)", {})
@@ -311,6 +347,33 @@ class IndexContract:
         assert (newest.id, newest.status, newest.finished) == (two, "running", None)
         assert (oldest.name, oldest.status, oldest.counts, oldest.facts) == ("one", "ok", {"executed": 3}, {"a": 2})
         assert len(list(index.runs(1))) == 1
+
+    def test_a_run_is_found_by_its_number(self, index: Index) -> None:
+        number = index.begin_run("report", "ann", "here", "report()", {})
+        found = index.run(number)
+        assert found is not None
+        assert (found.name, found.status) == ("report", "running")
+        assert index.run(number + 1) is None
+
+    def test_the_executions_of_a_run_are_listed_with_their_side_data(self, index: Index) -> None:
+        index.record(an_execution("a", node="load"), None, 1)
+        index.record(an_execution("b"), None, 2)
+        index.failed(an_execution("c")._replace(result=None, value=None, error="no"), 1)
+        found = index.of_run(1, 10)
+        assert [(row["node"], row["status"], row["wall"]) for row in found] == [
+            ("load", "ok", 0.5),
+            ("node", "failed", 0.5),
+        ]
+        assert len(index.of_run(1, 1)) == 1
+
+    def test_the_last_failure_of_each_call_of_a_node_is_found(self, index: Index) -> None:
+        for call, error in (("a", "first"), ("b", "other"), ("a", "second")):
+            index.failed(an_execution(call, reference="m:node")._replace(result=None, value=None, error=error), 1)
+        index.record(an_execution("c", reference="m:node"), None, 1)
+        found = index.failures("m:node")
+        assert {call: error for call, (_, error) in found.items()} == {key("a"): "second", key("b"): "other"}
+        assert index.failures("m:node", 2) == {key("a"): found[key("a")]}
+        assert index.failures("m:none") == {}
 
     def test_a_closed_index_says_so(self, index: Index) -> None:
         index.record(an_execution("a"), None, 1)
