@@ -7,6 +7,7 @@ The script itself is never run there.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import io
 import linecache
@@ -141,10 +142,44 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             if not is_by_value(value):
                 return find_by_name, (value.reference,)
             return _blank, (Node,), (value.fn, value.given, value.kind, value.name), None, None, _fill
+        for name in _SENTINELS:
+            if value is getattr(dataclasses, name):  # one of its kind, which pickle does not know
+                return getattr, (dataclasses, name)
         if isinstance(value, types.CodeType) and self._script is not None and _is_of(value, self._script):
             made, facts = _code_reduced(value)
             return _code_here, (os.path.basename(self._script), made, facts)
-        return super().reducer_override(value)
+        reduced = super().reducer_override(value)
+        if isinstance(value, types.FunctionType) and isinstance(reduced, tuple):
+            return _at_home(value, reduced)
+        return reduced
+
+
+def _at_home(function: types.FunctionType, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Let a function by value have the globals of its module where it arrives, as it has where it comes from."""
+    name = function.__module__
+    module = sys.modules.get(name)
+    if module is None or function.__globals__ is not vars(module):
+        return reduced
+    make, (code, _, *others), (own, facts), *rest = reduced
+    if name != "__main__":
+        if not isinstance(module.__dict__.get("__file__"), str):
+            return reduced
+        facts = {**facts, "__globals__": {}}  # they are there, as the module makes them
+    return make, (code, _Namespace(name), *others), (own, facts), *rest
+
+
+class _Namespace:
+    """Stands for the globals of a module."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _namespace, (self.name,)
+
+
+def _namespace(name: str) -> dict[str, Any]:
+    return vars(sys.modules.get(name) or importlib.import_module(name))
 
 
 def _is_of(code: types.CodeType, script: str) -> bool:
@@ -155,6 +190,8 @@ def _code_reduced(code: types.CodeType) -> tuple[Callable[..., Any], tuple[Any, 
     reduced = cloudpickle.Pickler.dispatch_table[types.CodeType](code)
     return reduced[0], reduced[1]
 
+
+_SENTINELS = ("MISSING", "_HAS_DEFAULT_FACTORY")
 
 _blanks: list[tuple[Any, tuple[Any, ...]]] = []
 """Nodes that are being read, and what they are made of: known only when all is read, since functions and nodes refer to each other."""

@@ -21,7 +21,7 @@ from lineage.executors.outpost import Description
 from lineage.executors.wire import BOARD, Board, FrameReader, frame, room
 from lineage.executors.worker import environment
 
-__all__ = ["Hand", "Kind", "Sent"]
+__all__ = ["Hand", "Kind", "Sent", "Waiting"]
 
 _BUFFER = 1 << 20
 _START = "from lineage.executors.served import main; main()"
@@ -35,11 +35,18 @@ class Kind(NamedTuple):
     folder: str
 
 
+class Waiting(NamedTuple):
+    """A piece of work, and what the driver knows of those like it."""
+
+    line: Any
+    work: Work
+
+
 class Sent(NamedTuple):
     """A piece of work that a worker has, under the number of its call there (counted from 1)."""
 
     number: int
-    work: Work
+    waiting: Waiting
 
 
 class Hand:
@@ -85,9 +92,9 @@ class Hand:
     def next_number(self) -> int:
         return self._given + 1
 
-    def give(self, batch: list[Work], message: bytes) -> None:
+    def give(self, batch: list[Waiting], message: bytes) -> None:
         """Send a batch; `message` has its parcels, numbered from `next_number` on."""
-        self.batches.append(deque(Sent(self._given + place, work) for place, work in enumerate(batch, 1)))
+        self.batches.append(deque(map(Sent, range(self._given + 1, self._given + 1 + len(batch)), batch)))
         self._given += len(batch)
         self._put(frame(b"b", message))
 

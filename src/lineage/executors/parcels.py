@@ -140,25 +140,37 @@ class Packer:
 
     def parcel(self, number: int, work: Work) -> Parcel:
         """Return `work` as it travels, as the driver's `number`."""
-        box = self.box(work)
+        return Parcel._make(self.fields(number, work, self.box(work).number, {}))
+
+    def fields(self, number: int, work: Work, box: int, told: dict[Digest, Kept]) -> tuple[Any, ...]:
+        """Return the fields of the parcel of `work`, whose node is in `box`. `told` holds how the store keeps what parcels of
+        the same message speak of, so that it is in there once.
+        """
         arguments = work.arguments
-        if all(type(tree) in SCALARS for tree in arguments):
-            return Parcel(
-                number, box.number, arguments, work.key, work.run, work.attempt, work.seeded, work.timeout,
-                work.resources, (), (), (),
+        for tree in arguments:
+            if type(tree) not in SCALARS:
+                break
+        else:
+            return (
+                number, box, arguments, work.key, work.run, work.attempt, work.seeded, work.timeout, work.resources,
+                (), (), (),
             )  # fmt: skip
         texts = tuple(tree if type(tree) in SCALARS else (dump_tree(tree),) for tree in arguments)
         found = [leaf for tree in arguments for leaf in leaves(tree)]
-        return Parcel(
-            number, box.number, texts, work.key, work.run, work.attempt, work.seeded, work.timeout, work.resources,
-            tuple(self._kept(found)), tuple(_code_values(found)), tuple(_live(found)),
+        return (
+            number, box, texts, work.key, work.run, work.attempt, work.seeded, work.timeout, work.resources,
+            tuple(self._kept(found, told)), tuple(_code_values(found)), tuple(_live(found)),
         )  # fmt: skip
 
-    def _kept(self, found: list[Leaf]) -> Iterator[Kept]:
+    def _kept(self, found: list[Leaf], told: dict[Digest, Kept]) -> Iterator[Kept]:
         for content in {leaf.content for leaf in found if not leaf.is_inline}:
-            manifest = self.store.index.manifest(content)
-            if manifest is not None:
-                yield Kept(content, manifest, self.store.index.info(content))
+            known = told.get(content)
+            if known is None:
+                manifest = self.store.index.manifest(content)
+                if manifest is None:
+                    continue
+                known = told[content] = Kept(content, manifest, self.store.index.info(content))
+            yield known
 
 
 def _code_values(found: list[Leaf]) -> Iterator[tuple[Digest, bytes]]:

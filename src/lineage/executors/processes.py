@@ -11,13 +11,15 @@ import sys
 import time
 import weakref
 from collections import deque
+from typing import Any
 
+from lineage.digest import Digest
 from lineage.errors import ExecutorError, WorkerError
 from lineage.executors.admission import of_this_machine
-from lineage.executors.base import Failure, Outcome, Work
-from lineage.executors.hands import Hand, Kind, Sent
+from lineage.executors.base import Failure, Kept, Outcome, Work
+from lineage.executors.hands import Hand, Kind, Sent, Waiting
 from lineage.executors.outpost import described
-from lineage.executors.parcels import Packer, Parcel, Result, from_result
+from lineage.executors.parcels import Packer, Result, from_result
 from lineage.executors.timeouts import timed_out
 from lineage.options import Resources
 from lineage.records import SideData
@@ -42,6 +44,24 @@ _LOOK = 0.1
 
 _VAIN = 3
 """Workers that may die one after another without having carried out anything."""
+
+
+class _Line:
+    """What is known of the calls of one node that ask for the same."""
+
+    __slots__ = ("box", "code", "is_limited", "kind", "memory", "resources", "seconds", "timeout", "waiting")
+
+    def __init__(
+        self, work: Work, box: int, kind: Kind, memory: int | None, waiting: deque[Waiting], seconds: float | None
+    ) -> None:
+        self.code, self.resources, self.timeout = work.code, work.resources, work.timeout
+        self.box = box
+        self.kind = kind
+        self.memory = memory
+        self.waiting = waiting
+        self.seconds = seconds
+        """What a call takes on a worker, as measured."""
+        self.is_limited = memory is not None or work.timeout is not None
 
 
 class Processes:
@@ -71,11 +91,12 @@ class Processes:
         self._given = resources
         self._store: Store | None = None
         self._packer: Packer | None = None
-        self._waiting: dict[Kind, deque[Work]] = {}
+        self._folder = os.getcwd()
+        self._lines: dict[int, _Line] = {}
+        self._waiting: dict[Kind, deque[Waiting]] = {}
         self._hands: list[Hand] = []
-        self._seconds: dict[int, float] = {}
-        """What a call of each node takes on a worker, by the number of its box."""
         self._variables: dict[str, str] = {}
+        self._quickest = 0.005
         self._looked = 0.0
         self._in_vain = 0
         self._failed: list[Outcome] = []
@@ -92,9 +113,7 @@ class Processes:
     @property
     def capacity(self) -> int:
         """As many calls as keep all workers busy, with some at hand."""
-        known = self._seconds.values()
-        each = max(1, min(_MOST, int(_BATCH / max(min(known), 1e-6)))) if known else 16
-        return self.workers * _AHEAD * each + self.workers
+        return self.workers * (_AHEAD * min(_MOST, int(_BATCH / self._quickest)) + 1)
 
     def attach(self, store: Store) -> None:
         """Say which store values are read from and written to. Forgets what an interrupted run left."""
@@ -104,18 +123,31 @@ class Processes:
             self.close()
         if store is not self._store:
             self._store, self._packer = store, Packer(store)
-            self._seconds.clear()
+        self._lines.clear()
         self._variables = variables
+        self._folder = os.getcwd()
 
     def submit(self, work: Work) -> None:
+        line = self._lines.get(id(work.node))
+        if (
+            line is None
+            or line.code != work.code
+            or line.resources is not work.resources
+            or line.timeout != work.timeout
+        ):
+            line = self._lines[id(work.node)] = self._line(work)
+        line.waiting.append(Waiting(line, work))
+
+    def _line(self, work: Work) -> _Line:
         assert self._packer is not None
         box = self._packer.box(work)
-        cpus = 1 if work.resources is None else max(1, math.ceil(work.resources.cpus))
-        kind = Kind(box.package, min(cpus, os.cpu_count() or 1), os.getcwd())
-        waiting = self._waiting.get(kind)
-        if waiting is None:
-            waiting = self._waiting[kind] = deque()
-        waiting.append(work)
+        asked = work.resources
+        cpus = 1 if asked is None else max(1, min(math.ceil(asked.cpus), os.cpu_count() or 1))
+        kind = Kind(box.package, cpus, self._folder)
+        memory = asked.memory if asked is not None and asked.memory else self.memory
+        before = self._lines.get(id(work.node))
+        seconds = before.seconds if before is not None else None
+        return _Line(work, box.number, kind, memory, self._waiting.setdefault(kind, deque()), seconds)
 
     def wait(self, timeout: float | None = None) -> list[Outcome]:
         """Return what is done, as soon as anything is."""
@@ -134,7 +166,7 @@ class Processes:
 
     def cancel(self) -> None:
         """Give up all that was submitted, and end the workers that run some of it."""
-        self._waiting.clear()
+        self._give_up()
         self._failed.clear()
         for hand in [hand for hand in self._hands if hand.batches]:
             self._hands.remove(hand)
@@ -143,10 +175,14 @@ class Processes:
 
     def close(self) -> None:
         """End all workers."""
-        self._waiting.clear()
+        self._give_up()
         for hand in self._hands:
             self._show(hand)
         _end_all(self._hands)
+
+    def _give_up(self) -> None:
+        for waiting in self._waiting.values():
+            waiting.clear()
 
     # -- handing out
 
@@ -183,45 +219,38 @@ class Processes:
 
     def _is_alone(self, hand: Hand) -> bool:
         """Say whether what a worker has may have to be ended by force, so that nothing should wait behind it."""
-        return any(self._limited(sent.work) for batch in hand.batches for sent in list(batch)[:1])
+        return any(batch[0].waiting.line.is_limited for batch in hand.batches if batch)
 
-    def _limited(self, work: Work) -> bool:
-        return work.timeout is not None or self._limit_of(work) is not None
-
-    def _limit_of(self, work: Work) -> int | None:
-        return work.resources.memory if work.resources is not None and work.resources.memory else self.memory
-
-    def _give(self, hand: Hand, waiting: deque[Work]) -> None:
+    def _give(self, hand: Hand, waiting: deque[Waiting]) -> None:
         assert self._packer is not None
         packer = self._packer
         share = max(1, min(_MOST, math.ceil(len(waiting) / (self.workers * _AHEAD))))
-        batch: list[Work] = []
-        parcels: list[Parcel] = []
-        first = hand.next_number()
+        batch: list[Waiting] = []
+        parcels: list[tuple[Any, ...]] = []
+        number = hand.next_number()
         total = 0.0
         new: list[int] = []
+        told: dict[Digest, Kept] = {}
         while waiting and len(batch) < share:
-            work = waiting[0]
-            if batch and self._limited(work):
+            line, work = waiting[0]
+            total += _BATCH if line.seconds is None else line.seconds
+            if batch and (total > _BATCH or line.is_limited):
                 break
             try:
-                parcel = packer.parcel(first + len(batch), work)
+                parcels.append(packer.fields(number, work, line.box, told))
             except Exception as error:
-                self._failed.append(_refused(waiting.popleft(), error))
+                waiting.popleft()
+                self._failed.append(_refused(work, error))
                 continue
-            seconds = self._seconds.get(parcel.box)
-            if batch and (seconds is None or total + seconds > _BATCH):
-                break
-            total += _BATCH if seconds is None else seconds
+            number += 1
             batch.append(waiting.popleft())
-            parcels.append(parcel)
-            if parcel.box not in hand.boxes:
-                hand.boxes.add(parcel.box)
-                new.append(parcel.box)
-            if self._limited(work):
+            if line.box not in hand.boxes:
+                hand.boxes.add(line.box)
+                new.append(line.box)
+            if line.is_limited:
                 break
         if batch:
-            message = pickle.dumps(([packer.boxes[number] for number in new], [tuple(p) for p in parcels]), protocol=5)
+            message = pickle.dumps(([packer.boxes[box] for box in new], parcels), protocol=5)
             hand.give(batch, message)
 
     # -- listening
@@ -258,22 +287,17 @@ class Processes:
                 hand.is_ready = True
 
     def _take(self, hand: Hand, payload: bytes, outcomes: list[Outcome]) -> None:
-        result = Result._make(pickle.loads(payload))
+        result = pickle.loads(payload)
         batch = next((batch for batch in hand.batches if batch), None)
-        if batch is None or batch[0].number > result.number:
+        if batch is None or batch[0].number > result[0]:
             return  # it came before, and was kept on the board as well
-        sent = batch.popleft()
+        line, work = batch.popleft().waiting
         self._in_vain = 0
-        work = sent.work
-        outcomes.append(Outcome(work, from_result(result), result.kept))
-        self._learn(work, result.side[_WALL])
-
-    def _learn(self, work: Work, seconds: float) -> None:
-        assert self._packer is not None
-        number = self._packer.box(work).number
-        before = self._seconds.get(number)
-        seconds += _OVERHEAD
-        self._seconds[number] = seconds if before is None else 0.8 * before + 0.2 * seconds
+        outcomes.append(Outcome(work, from_result(Result._make(result)), result[-1]))
+        seconds = result[_SIDE][_WALL] + _OVERHEAD
+        line.seconds = seconds if line.seconds is None else 0.8 * line.seconds + 0.2 * seconds
+        if seconds < self._quickest:
+            self._quickest = max(seconds, 2 * _OVERHEAD)
 
     # -- ends
 
@@ -286,7 +310,7 @@ class Processes:
             if running is None:
                 continue
             deadline = hand.board.deadline
-            limit = self._limit_of(running.work)
+            limit = running.waiting.line.memory
             if deadline and now > deadline + _GRACE:
                 hand.kill(_TIMEOUT)
             elif limit is not None and (used := hand.memory()) > limit:
@@ -312,16 +336,16 @@ class Processes:
         running = None if hand.is_leaving else self._running(hand)
         left = [sent for batch in hand.batches for sent in batch]
         if running is not None:
-            outcomes.append(self._lost(hand, running.work))
+            outcomes.append(self._lost(hand, running.waiting.work))
             left.remove(running)
         elif left and not hand.is_leaving:
             self._in_vain += 1
         if self._in_vain >= _VAIN:
             self._in_vain = 0
-            outcomes += [self._lost(hand, sent.work) for sent in left]
+            outcomes += [self._lost(hand, sent.waiting.work) for sent in left]
         elif left:
             waiting = self._waiting.setdefault(hand.kind, deque())
-            waiting.extendleft(sent.work for sent in reversed(left))
+            waiting.extendleft(sent.waiting for sent in reversed(left))
         hand.release()
 
     def _lost(self, hand: Hand, work: Work) -> Outcome:
@@ -339,6 +363,7 @@ class Processes:
 
 _RESULT, _END, _LEAVING, _READY = b"rexh"
 _TIMEOUT = "timeout"
+_SIDE = Result._fields.index("side")
 _WALL = 1
 """Where the seconds stand in the fields of `SideData`."""
 
