@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from lineage.executors.outpost import Description
 from lineage.executors.wire import BOARD, Board, FrameReader, frame, room
 from lineage.executors.worker import environment
 
-__all__ = ["Hand", "Kind", "Sent", "Waiting"]
+__all__ = ["Hand", "Kind", "Sent", "Waiting", "stack_in"]
 
 _BUFFER = 1 << 20
 _START = "from lineage.executors.served import main; main()"
@@ -214,6 +215,24 @@ class Hand:
         """End it and what it runs."""
         self.kill("was ended")
         self.release()
+
+
+def stack_in(log: str) -> str:
+    """Return what a dying process wrote of where it was, as a traceback: the innermost call last, without lineage's own.
+
+    >>> stack_in('Fatal Python error\\n  File "/p/a.py", line 3 in inner\\n  File "/p/a.py", line 9 in outer')
+    'Traceback (most recent call last):\\n  File "/p/a.py", line 9, in outer\\n  File "/p/a.py", line 3, in inner\\n'
+    """
+    found = [
+        f'  File "{file}", line {line}, in {name}'
+        for file, line, name in _FRAME.findall(log.rpartition("Fatal Python error")[2])
+        if not file.startswith((_OURS, "<"))
+    ]
+    return "\n".join(["Traceback (most recent call last):", *reversed(found), ""]) if found else ""
+
+
+_FRAME = re.compile(r'^  File "([^"]+)", line (\d+) in (.+)$', re.MULTILINE)
+_OURS = str(Path(__file__).parent.parent)
 
 
 def _start(kind: Kind, executor: str, connection: int, board: int, output: int) -> subprocess.Popen[bytes]:

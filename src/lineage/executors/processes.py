@@ -17,7 +17,7 @@ from lineage.digest import Digest
 from lineage.errors import ExecutorError, WorkerError
 from lineage.executors.admission import of_this_machine
 from lineage.executors.base import Failure, Kept, Outcome, Work
-from lineage.executors.hands import Hand, Kind, Sent, Waiting
+from lineage.executors.hands import Hand, Kind, Sent, Waiting, stack_in
 from lineage.executors.outpost import described
 from lineage.executors.parcels import Packer, Result, from_result
 from lineage.executors.timeouts import timed_out
@@ -100,7 +100,8 @@ class Processes:
         self._looked = 0.0
         self._in_vain = 0
         self._failed: list[Outcome] = []
-        self._end = weakref.finalize(self, _end_all, self._hands)
+        self._process = os.getpid()
+        self._end = weakref.finalize(self, _end_all, self._hands, self._process)
 
     def __repr__(self) -> str:
         return f"Processes({self.workers})"
@@ -117,6 +118,9 @@ class Processes:
 
     def attach(self, store: Store) -> None:
         """Say which store values are read from and written to. Forgets what an interrupted run left."""
+        if self._process != os.getpid():  # a forked child has no workers of its own yet
+            self._process = os.getpid()
+            self._hands.clear()
         self.cancel()
         variables = {name: value for name, value in os.environ.items() if name not in _OF_RUNS}
         if store is not self._store or variables != self._variables:
@@ -178,7 +182,7 @@ class Processes:
         self._give_up()
         for hand in self._hands:
             self._show(hand)
-        _end_all(self._hands)
+        _end_all(self._hands, self._process)
 
     def _give_up(self) -> None:
         for waiting in self._waiting.values():
@@ -293,11 +297,19 @@ class Processes:
             return  # it came before, and was kept on the board as well
         line, work = batch.popleft().waiting
         self._in_vain = 0
-        outcomes.append(Outcome(work, from_result(Result._make(result)), result[-1]))
+        outcome = Outcome(work, from_result(Result._make(result)), result[-1])
+        outcomes.append(self._localized(outcome) if isinstance(outcome.result, Failure) else outcome)
         seconds = result[_SIDE][_WALL] + _OVERHEAD
         line.seconds = seconds if line.seconds is None else 0.8 * line.seconds + 0.2 * seconds
         if seconds < self._quickest:
             self._quickest = max(seconds, 2 * _OVERHEAD)
+
+    def _localized(self, outcome: Outcome) -> Outcome:
+        """Let a traceback name the project's files, and not those of a package of them."""
+        failure = outcome.result
+        assert isinstance(failure, Failure)
+        assert self._packer is not None
+        return outcome._replace(result=failure._replace(traceback=self._packer.localized(failure.traceback)))
 
     # -- ends
 
@@ -351,14 +363,15 @@ class Processes:
     def _lost(self, hand: Hand, work: Work) -> Outcome:
         how = hand.how_it_ended()
         log = hand.last_words()
+        stack = stack_in(log)
         side = SideData(time.time(), attempt=work.attempt, executor=self.name, process=hand.process.pid, log=log)
         if how == _TIMEOUT:
             assert work.timeout is not None
-            return Outcome(work, Failure(timed_out(work.node.name, work.timeout), log, side, "user"))
+            return self._localized(Outcome(work, Failure(timed_out(work.node.name, work.timeout), stack, side, "user")))
         error = WorkerError(
             f"the worker that ran {work.node.name} {how}", node=work.node.name, process=hand.process.pid
         )
-        return Outcome(work, Failure(error, log, side, "platform"))
+        return self._localized(Outcome(work, Failure(error, stack, side, "platform")))
 
 
 _RESULT, _END, _LEAVING, _READY = b"rexh"
@@ -379,7 +392,7 @@ def _refused(work: Work, error: Exception) -> Outcome:
     return Outcome(work, Failure(error, f"{type(error).__name__}: {error}", side, "user"))
 
 
-def _end_all(hands: list[Hand]) -> None:
-    while hands:
+def _end_all(hands: list[Hand], process: int) -> None:
+    while hands and process == os.getpid():  # a forked child leaves its parent's alone
         with contextlib.suppress(OSError):
             hands.pop().close()
