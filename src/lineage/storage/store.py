@@ -48,7 +48,7 @@ class Store:
 
     Promises: a leaf is stored once, whoever makes it; what `read` returns has the content that was stored or it raises;
     reading a leaf of a family other than `pickle` runs no code from the store. With `read_only`, or where the folder
-    can't be written, what is there is served and nothing is changed.
+    can't be written, what is there is served and nothing is changed. An `index` may be given by who keeps one elsewhere.
     """
 
     def __init__(
@@ -60,6 +60,7 @@ class Store:
         trusted: bool = True,
         read_only: bool = False,
         downloads: int = LIMIT,
+        index: Any = None,
     ) -> None:
         self.root = root.absolute()
         self.place = str(self.root)
@@ -68,7 +69,9 @@ class Store:
         self.trusted = trusted
         writable = not read_only and _is_writable(self.root)
         self.objects = LocalObjects(self.root / "objects", verify=verify, memory=self._remembered, writable=writable)
-        self.index = SqliteIndex(self.root / "index.sqlite", before_commit=self.objects.sync, writable=writable)
+        self.index: Any = index or SqliteIndex(
+            self.root / "index.sqlite", before_commit=self.objects.sync, writable=writable
+        )
         self._borrowed: tempfile.TemporaryDirectory[str] | None = None
         self._downloads: Downloads | None = None
         self._download_limit = downloads
@@ -76,7 +79,8 @@ class Store:
         if writable:
             try:
                 self._presence = Presence(self.root)
-                sweep(self.root)
+                if index is None:
+                    sweep(self.root)
             except OSError as error:
                 self.index.close()
                 raise explained(error, self.root) from error
