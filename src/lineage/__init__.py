@@ -13,6 +13,8 @@ def count(items: list[str]) -> int:
 ln.compute(count(words("pure functions, cached by what they do")))     # 7
 """
 
+from typing import TYPE_CHECKING, Any
+
 from lineage.api import compute, dataset, forget, main, materialize, plan, register, show, tag
 from lineage.asking import calls, datasets, downstream, runs, upstream
 from lineage.combinators import attempt, ref
@@ -34,6 +36,9 @@ from lineage.session import Session, configure
 from lineage.shards import partition, scan, shuffle, view
 from lineage.signatures import Unhashed
 
+if TYPE_CHECKING:
+    from lineage.executors.ray import Ray
+
 __all__ = [
     "Approx",
     "Dataset",
@@ -45,6 +50,7 @@ __all__ = [
     "Node",
     "Ok",
     "Plan",
+    "Ray",
     "Resources",
     "Retry",
     "Schema",
@@ -86,3 +92,15 @@ __all__ = [
     "view",
     "zip",
 ]
+
+_LATER = {"Ray": "lineage.executors.ray"}
+"""Names that most programs don't need: loaded when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'lineage' has no attribute {name!r}")
+    import importlib
+
+    found = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    return found
