@@ -28,9 +28,6 @@ class Fold(Node[..., R], Generic[R]):
         self._known_as: tuple[Digest, Digest] | None = None
         super().__init__(_folding(merge), merge.given, merge.kind, merge.name)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Fold, (self.merge,)
-
     @property
     def declared(self) -> Node[..., Any]:
         return self.merge

@@ -272,9 +272,6 @@ class Node(Generic[P, R]):
         """As a method, a node takes its instance as first argument."""
         return self if instance is None else types.MethodType(self, instance)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Node, (self.fn, self.given, self.kind, self.name)
-
     def __repr__(self) -> str:
         parameters = ", ".join(
             f"{name}: {type_name(hint)}" for name, hint in zip(self.signature.names, self.signature.hints, strict=True)
