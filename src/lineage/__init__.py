@@ -53,6 +53,7 @@ from lineage.signatures import Unhashed
 
 if TYPE_CHECKING:
     from lineage.executors.processes import Processes
+    from lineage.executors.ray import Ray
 
 __all__ = [
     "Approx",
@@ -67,6 +68,7 @@ __all__ = [
     "Ok",
     "Plan",
     "Processes",
+    "Ray",
     "Resources",
     "Retry",
     "Schema",
@@ -117,7 +119,7 @@ __all__ = [
     "zip",
 ]
 
-_LATER = {"Processes": "lineage.executors.processes"}
+_LATER = {"Processes": "lineage.executors.processes", "Ray": "lineage.executors.ray"}
 """Names that most programs don't need: loaded when they are asked for."""
 
 

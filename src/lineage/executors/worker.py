@@ -66,7 +66,7 @@ class Worker:
         self.executor = executor
         self.store = Outpost(description)
         self.cpus = cpus
-        self._has_run = False
+        self.has_run = False
         self.is_spent = False
         """Whether a call left something behind that only another process is free of."""
         self._nodes: dict[int, tuple[Box, Node[..., Any] | Exception]] = {}
@@ -83,7 +83,7 @@ class Worker:
         """
         for box in boxes:
             found = self._opened(box)
-            if isinstance(found, Exception) and self._has_run:
+            if isinstance(found, Exception) and self.has_run:
                 raise Tainted(str(found))
             self._nodes[box.number] = box, found
         packages = frozenset(
@@ -106,7 +106,7 @@ class Worker:
             return self._refusal(parcel, node)
         if not node.still_is(box.code):
             raise Tainted(f"{box.name}: {_differences(box, node)}")
-        self._has_run = True
+        self.has_run = True
         self.store.learn(parcel.kept)
         try:
             work = unparcelled(parcel, node, box.code, self._folder)
