@@ -90,6 +90,8 @@ class Engine:
         self._roots: set[int] = set()
         self._is_stopped = False
         self.failures: list[Step] = []
+        self.answer: Any = None
+        """What was asked for, once it was put together."""
 
     def carry_out(self, roots: Iterable[Step] = ()) -> None:
         """Resolve all that the graph's plan needs. Calls that fail leave their step FAILED; everything else is finished

@@ -6,7 +6,7 @@ from typing import Any
 
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import ClassChangedError, Thawer
-from lineage.content.tree import Tree, digest_tree, fill, holes, leaves
+from lineage.content.tree import Tree, digest_tree, holes, leaves
 from lineage.digest import Digest, digest_of
 from lineage.errors import CorruptObjectError, ObjectMissingError
 from lineage.identity import identify
@@ -40,10 +40,9 @@ def recalled(store: Store, key: Digest, graph: Graph) -> list[Any]:
         return []  # the long way finds out which part, and mends it
 
 
-def note_collection(store: Store, key: Digest, graph: Graph, tree: Tree) -> None:
-    """Remember what the calls in `tree` gave, all of which are done."""
+def note_collection(store: Store, key: Digest, graph: Graph, tree: Tree, filled: Tree) -> None:
+    """Remember what the calls in `tree` gave, all of which are done: `filled`."""
     steps = [graph.step(hole) for hole in holes(tree)]
     if store.index.writable and not any(step.tainted for step in steps):
-        filled = fill(tree, lambda hole: graph.tree(graph.step(hole)))
         relies_on = merged(step.relies_on for step in steps)
         store.index.note_collection(key, store.spill(dump_tree(filled)), relies_on)

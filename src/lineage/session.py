@@ -285,9 +285,10 @@ class Session:
                     return known  # type: ignore[no-any-return]
             try:
                 self._look_up(graph, tree)
-                answer = read(carried_out(self, graph, tree, options, pins))
-                if key is not None:
-                    note_collection(self.store, key, graph, tree)
+                engine = carried_out(self, graph, tree, options, pins)
+                answer = read(engine)
+                if key is not None and engine.answer is not None:
+                    note_collection(self.store, key, graph, tree, engine.answer)
                 return answer
             except Replan:
                 refresh = []
@@ -313,7 +314,7 @@ class Session:
 
     def _filled(self, engine: Engine, tree: Tree) -> Tree:
         """Return a request with what its calls gave. Heavy values that were given in it are kept as results are."""
-        filled = fill(tree, lambda hole: engine.graph.tree(engine.graph.step(hole)))
+        filled = engine.answer = fill(tree, lambda hole: engine.graph.tree(engine.graph.step(hole)))
         given = [leaf for leaf in leaves(filled) if leaf.value is not None and not leaf.is_inline]
         if given:
             for leaf in given:

@@ -89,7 +89,7 @@ def test_a_crash_is_told_by_its_signal_with_the_log_so_far(session: ln.Session) 
     error = failed_by_platform(nodes.segfaults(3))
     assert "died of SIGSEGV" in str(error)
     assert "before the end 3" in error.log  # type: ignore[attr-defined]
-    assert "process_nodes.py" in error.traceback_text  # type: ignore[attr-defined]
+    assert f'File "{nodes.__file__}", line' in error.traceback_text  # type: ignore[attr-defined]
     assert ln.compute(nodes.inc(1)) == 2
 
 
@@ -108,6 +108,15 @@ def test_a_crash_is_tried_again_and_costs_other_calls_nothing(session: ln.Sessio
     assert {x: count for x, count in ran.items() if count > 1} == {50: 2, 150: 2, 250: 2}
     attempts = ln.calls().group_by("attempt", "status").len().sort("attempt", "status").rows()
     assert attempts == [(1, "failed", 3), (1, "ok", 297), (2, "ok", 3)]
+
+
+def test_nothing_waits_behind_a_call_that_takes_long(session: ln.Session, tmp_path: Path) -> None:
+    (tmp_path / "warm").mkdir()
+    (tmp_path / "place").mkdir()
+    ln.compute(ln.map(nodes.waits_for_all, list(range(1, 100)), others=0, place=str(tmp_path / "warm")))
+    calls = ln.map(nodes.waits_for_all, list(range(200)), others=199, place=str(tmp_path / "place"))
+    assert all(ln.compute(calls))
+    assert ln.calls(node="waits_for_all", status="ok").height == 99 + 200
 
 
 # -- limits
@@ -159,6 +168,10 @@ def test_an_edit_on_disk_during_a_run_reaches_no_worker(
             return 10
 
         @ln.node
+        def later(x: int) -> int:
+            return VALUE + x
+
+        @ln.node
         def crashes_first(x: int) -> int:
             if ln.current().attempt == 1:
                 ctypes.string_at(0)
@@ -170,7 +183,8 @@ def test_an_edit_on_disk_during_a_run_reaches_no_worker(
 
     with ln.Session(tmp_path / "store", executors={"default": ln.Processes(1)}):
         first = edited.value(0)
-        assert ln.compute(edited.value(edited.crashes_first(edited.edits(str(place), first)))) == 11
+        found = ln.compute(edited.later(edited.value(edited.crashes_first(edited.edits(str(place), first)))))
+        assert found == 12
     assert "1000" in place.read_text()
 
 
@@ -202,6 +216,7 @@ SCRIPT = """
     from typing import NamedTuple
     import attrs
     import lineage as ln
+    from lineage.digest import Digest
     print("script runs")
 
     FACTOR = 3
@@ -242,6 +257,32 @@ SCRIPT = """
     def times(x: int) -> int:
         return x * FACTOR
 
+    class Stamp:
+        def __init__(self, text: str) -> None:
+            self.text = text
+
+    class StampCodec:
+        family = "stamp"
+        def identify(self, value, kind):
+            return Digest(value.text.encode().rjust(32)), {}
+        def lossless(self, value):
+            return True
+        def encode(self, value, kind, folder):
+            (folder / "text").write_text(value.text)
+            return {}
+        def decode(self, files, notes, kind):
+            return Stamp(files["text"].read_text())
+
+    ln.register(Stamp, StampCodec())
+
+    @ln.node
+    def stamp(text: str) -> Stamp:
+        return Stamp(text)
+
+    @ln.node
+    def read(s: Stamp) -> str:
+        return s.text
+
     @ln.node
     def pair(x: int) -> Pair:
         return Pair(x, times(x))
@@ -269,7 +310,7 @@ SCRIPT = """
     with ln.Session(executors={"default": ln.Processes(2)}):
         print(ln.compute([apart(pair(x)) for x in range(4)]), ln.compute(beside(1)), ln.compute(pair(2)))
         print(ln.compute(ln.reduce(merge, list(map(apart, [pair(x) for x in range(20)])))), ln.compute(down(7)))
-        print(ln.compute(height(shelf(3, Colour.RED))))
+        print(ln.compute(height(shelf(3, Colour.RED))), ln.compute(read(stamp("today"))))
         try:
             ln.compute(odd(5))
         except ln.LineageError as error:
@@ -285,7 +326,7 @@ def test_a_script_is_not_run_again_and_its_own_classes_travel(tmp_path: Path) ->
         "script runs",
         "[0, 2, 4, 6] beside it Pair(a=2, b=6)",
         "380 -2",
-        "6",
+        "6 today",
         "True 5",
         "beside it",
     ], done.stderr

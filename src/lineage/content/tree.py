@@ -103,7 +103,8 @@ class Branch:
         self.code = code
         parts: list[bytes] = []
         for item in items:
-            part = _known_digest(item)
+            scalar = SCALARS.get(type(item))
+            part = scalar(item) if scalar is not None else _known_digest(item)
             if part is None:
                 self.digest: Digest | None = None
                 return

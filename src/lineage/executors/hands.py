@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from lineage.executors.outpost import Description
 from lineage.executors.wire import BOARD, Board, FrameReader, frame, room
 from lineage.executors.worker import environment
 
-__all__ = ["Hand", "Kind", "Sent", "Waiting"]
+__all__ = ["Hand", "Kind", "Sent", "Waiting", "stack_in"]
 
 _BUFFER = 1 << 20
 _START = "from lineage.executors.served import main; main()"
@@ -60,6 +61,9 @@ class Hand:
         """The nodes that it knows."""
         self.is_ready = False
         self.is_leaving = False
+        self.is_slow = False
+        """Whether the call that it runs takes so long that nothing should wait behind it."""
+        self._watched = 0, 0.0
         self.ended_for: str | None = None
         """Why it was killed, if it was."""
         self._given = 0
@@ -140,6 +144,28 @@ class Hand:
         """Return what a process that is gone had finished and may not have sent."""
         return FrameReader().feed(self.board.kept()[1])
 
+    # -- what waits behind a call that takes long
+
+    def seconds_of_call(self, now: float) -> float:
+        """Return for how long, at least, the call that runs has been running."""
+        begun = self.board.begun
+        if begun != self._watched[0]:
+            self._watched = begun, now
+        return now - self._watched[1]
+
+    def hold_back(self) -> None:
+        """Let nothing be begun after the call that runs. It takes a moment until that is certain."""
+        self.is_slow = True
+        self.board.take_back(self.board.begun, self._given)
+
+    def taken_back(self) -> list[Waiting]:
+        """Return the work that was held back and will not be begun here."""
+        begun = self.board.begun
+        found = [sent.waiting for batch in self.batches for sent in batch if sent.number > begun]
+        left = (deque(sent for sent in batch if sent.number <= begun) for batch in self.batches)
+        self.batches = deque(batch for batch in left if batch)
+        return found
+
     # -- output
 
     def show(self) -> str:
@@ -214,6 +240,24 @@ class Hand:
         """End it and what it runs."""
         self.kill("was ended")
         self.release()
+
+
+def stack_in(log: str) -> str:
+    """Return what a dying process wrote of where it was, as a traceback: the innermost call last, without lineage's own.
+
+    >>> stack_in('Fatal Python error\\n  File "/p/a.py", line 3 in inner\\n  File "/p/a.py", line 9 in outer')
+    'Traceback (most recent call last):\\n  File "/p/a.py", line 9, in outer\\n  File "/p/a.py", line 3, in inner\\n'
+    """
+    found = [
+        f'  File "{file}", line {line}, in {name}'
+        for file, line, name in _FRAME.findall(log.rpartition("Fatal Python error")[2])
+        if not file.startswith((_OURS, "<"))
+    ]
+    return "\n".join(["Traceback (most recent call last):", *reversed(found), ""]) if found else ""
+
+
+_FRAME = re.compile(r'^  File "([^"]+)", line (\d+) in (.+)$', re.MULTILINE)
+_OURS = str(Path(__file__).parent.parent)
 
 
 def _start(kind: Kind, executor: str, connection: int, board: int, output: int) -> subprocess.Popen[bytes]:

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lineage.codecs.base import Manifest
+from lineage.codecs.base import Codec, Manifest
+from lineage.codecs.registry import standard_codecs
 from lineage.digest import Digest
 from lineage.errors import ReadOnlyStoreError
 from lineage.executors.base import Kept
-from lineage.identity import freezer
+from lineage.executors.by_value import closed, opened
+from lineage.identity import codecs, freezer
 from lineage.storage.store import Store
 
 __all__ = ["Description", "Outpost", "described"]
@@ -29,7 +31,18 @@ def described(store: Store) -> Description:
         "verify": store.objects.verify,
         "trusted": store.trusted,
         "downloads": store._download_limit,
+        "codecs": closed(added) if (added := _registered()) else b"",
     }
+
+
+def _registered() -> list[tuple[Codec, dict[tuple[str, str], str]]]:
+    """Return the codecs that were added to those that come with lineage, and for which types."""
+    usual = standard_codecs().families
+    return [
+        (codec, {key: kind.partition(":")[2] for key, kind in codecs.kinds.items() if kind.partition(":")[0] == family})
+        for family, codec in codecs.families.items()
+        if family not in usual
+    ]
 
 
 class Outpost(Store):
@@ -45,6 +58,14 @@ class Outpost(Store):
             index=(carried := _Carried()),
         )
         self._carried = carried
+        self._codecs: bytes = description.get("codecs", b"")
+
+    def register(self, folder: str | None) -> None:
+        """Add the codecs that the driver has, once: their code may lie in the package in `folder`, or know how to add itself."""
+        for codec, types in opened(self._codecs, folder) if self._codecs else ():
+            if codec.family not in codecs.families:
+                codecs.add(codec, types)
+        self._codecs = b""
 
     def learn(self, kept: Iterable[Kept]) -> None:
         """Take in how the store keeps what a parcel speaks of."""

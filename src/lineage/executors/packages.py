@@ -13,25 +13,68 @@ import io
 import os
 import sys
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
 from lineage.code.origin import Origin, origin_of_file, origin_of_module
 from lineage.codecs.paths import remove_tree
 
-__all__ = ["Members", "main_script", "packed", "project_members", "unpacked"]
+__all__ = ["Members", "Project", "main_script", "unpacked"]
 
 Members = dict[str, str]
 """Place in a package (`pkg/module.py`) to the file that stands there."""
 
 
-def project_members(data: Iterable[str] = ()) -> Members:
-    """Return what a package of the project holds as it is loaded now; `data` are files that code names."""
+class Project:
+    """The project's code as this process has loaded it, packed when it is asked for.
+
+    A module's file is read once for as long as the module is not loaded again: what is written to it later is not what runs here.
+    """
+
+    def __init__(self) -> None:
+        self._data: set[str] = set()
+        self._loaded = 0
+        self._code: Members = {}
+        self._roots: set[str] = set()
+        self._texts: dict[str, tuple[object, bytes]] = {}
+
+    def packed(self, data: Iterable[str]) -> bytes:
+        """Return the bytes of a package of the project; `data` are files that code names. Empty if the project has no files."""
+        self._data |= set(data)
+        if self._loaded != len(sys.modules):
+            self._loaded = len(sys.modules)
+            self._code, self._roots = _loaded_code()
+        members = {**_data_members(self._data, self._roots), **self._code}
+        return _archive({place: self._text(place, file) for place, file in members.items()}) if members else b""
+
+    def file(self, place: str) -> str | None:
+        """Return the project's file that stands at `place` in its packages."""
+        return self._code.get(place)
+
+    def _text(self, place: str, file: str) -> bytes:
+        module = sys.modules.get(place.removesuffix(".py").replace("/", ".").removesuffix(".__init__"))
+        spec = getattr(module, "__spec__", None)
+        known = self._texts.get(file)
+        if known is not None and spec is not None and known[0] is spec:
+            return known[1]
+        text = Path(file).read_bytes()
+        self._texts[file] = spec, text
+        return text
+
+
+def _loaded_code() -> tuple[Members, set[str]]:
+    """Return the files of the project's modules that are loaded, and of those that these import; and the folders that they are
+    imported from.
+    """
     members: Members = {}
     roots: set[str] = set()
     waiting = [module for name, module in list(sys.modules.items()) if _is_ours(name, module)]
     seen = {module.__name__ for module in waiting}
+    script = main_script()
+    if script is not None:
+        members[os.path.basename(script)] = script
+        roots.add(os.path.dirname(script))
     while waiting:
         module = waiting.pop()
         file = str(module.__file__)
@@ -41,15 +84,16 @@ def project_members(data: Iterable[str] = ()) -> Members:
             if name not in seen:
                 seen.add(name)
                 waiting += _found(name)
-    script = main_script()
-    if script is not None:
-        members.setdefault(os.path.basename(script), script)
-        roots.add(os.path.dirname(script))
-    for path in data:
-        for root in sorted(roots, key=len, reverse=True):
-            if path.startswith(root + os.sep):
-                members.update(_files(path, root))
-                break
+    return members, roots
+
+
+def _data_members(data: Iterable[str], roots: Iterable[str]) -> Members:
+    members: Members = {}
+    by_depth = sorted(roots, key=len, reverse=True)
+    for path in sorted(data):
+        root = next((root for root in by_depth if path.startswith(root + os.sep)), None)
+        if root is not None:
+            members.update(_files(path, root))
     return members
 
 
@@ -144,15 +188,14 @@ def _files(path: str, root: str) -> Members:
     return {os.path.relpath(file, root).replace(os.sep, "/"): file for file in inside}
 
 
-def packed(members: Members) -> bytes:
-    """Return the bytes of a package: the same for the same files, whoever makes it."""
+def _archive(texts: Mapping[str, bytes]) -> bytes:
+    """Return files as the bytes of an archive: the same for the same files, whoever makes it."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for place in sorted(members):
-            data = Path(members[place]).read_bytes()
+        for place in sorted(texts):
             entry = tarfile.TarInfo(place)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
+            entry.size = len(texts[place])
+            archive.addfile(entry, io.BytesIO(texts[place]))
     return buffer.getvalue()
 
 

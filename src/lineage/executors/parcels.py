@@ -7,6 +7,7 @@ worker needs no index. Data goes through the store.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from lineage.errors import NotFoundError
 from lineage.executors.base import Failure, Kept, Success, Work
 from lineage.executors.by_value import closed, is_by_value, opened
 from lineage.executors.faults import error_as_bytes, error_from
-from lineage.executors.packages import Members, packed, project_members
+from lineage.executors.packages import Project
 from lineage.node import Node
 from lineage.options import Options
 from lineage.records import SideData
@@ -84,6 +85,8 @@ class Result(NamedTuple):
     kept: tuple[Kept, ...]
 
 
+_UNPACKED = re.compile(r'File "[^"]*/code/[0-9a-f]{64}/(?P<place>[^"]+)"')
+
 _OF_KEYS = ("version", "compare", "every")
 """The options that change what carrying out a call means, or its key."""
 
@@ -95,11 +98,9 @@ class Packer:
         self.store = store
         self.boxes: dict[int, Box] = {}
         self._known: dict[tuple[int, Digest], tuple[Node[..., Any], Box]] = {}
-        self._members: Members = {}
-        self._stamps: dict[str, tuple[int, int]] = {}
+        self._project = Project()
+        self._packed = b""
         self.package: str | None = None
-        self._data: set[str] = set()
-        self._main_names: frozenset[str] = frozenset()
 
     def box(self, work: Work) -> Box:
         """Return the box of a piece of work's node, made when the node is first met or has changed."""
@@ -120,23 +121,18 @@ class Packer:
 
     def _pack(self, node: Node[..., Any]) -> None:
         """See to it that the code package holds what `node` needs as it is now."""
-        if node.given.version is None:
-            self._data |= set(node.code().files)
-        members = project_members(sorted(self._data))
-        if members != self._members or self._changed(members):
-            self._members = members
-            self.package = self.store.objects.put(packed(members)).hex() if members else None
+        data = self._project.packed(node.code().files if node.given.version is None else ())
+        if data != self._packed:
+            self._packed = data
+            self.package = self.store.objects.put(data).hex() if data else None
 
-    def _changed(self, members: Members) -> bool:
-        import os
+    def localized(self, text: str) -> str:
+        """Return a traceback of a worker with the project's own files in the place of those of its package."""
+        return _UNPACKED.sub(self._own_file, text) if "/code/" in text else text
 
-        stamps = {}
-        for file in members.values():
-            stat = os.stat(file)
-            stamps[file] = (stat.st_mtime_ns, stat.st_size)
-        changed = stamps != self._stamps
-        self._stamps = stamps
-        return changed
+    def _own_file(self, found: re.Match[str]) -> str:
+        file = self._project.file(found["place"])
+        return f'File "{file}"' if file is not None else found[0]
 
     def parcel(self, number: int, work: Work) -> Parcel:
         """Return `work` as it travels, as the driver's `number`."""

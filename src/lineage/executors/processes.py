@@ -17,7 +17,7 @@ from lineage.digest import Digest
 from lineage.errors import ExecutorError, WorkerError
 from lineage.executors.admission import of_this_machine
 from lineage.executors.base import Failure, Kept, Outcome, Work
-from lineage.executors.hands import Hand, Kind, Sent, Waiting
+from lineage.executors.hands import Hand, Kind, Sent, Waiting, stack_in
 from lineage.executors.outpost import described
 from lineage.executors.parcels import Packer, Result, from_result
 from lineage.executors.timeouts import timed_out
@@ -42,6 +42,9 @@ _GRACE = 0.5
 _LOOK = 0.1
 """Seconds between two looks at what workers print, and at the memory they use."""
 
+_LONG = 0.3
+"""Seconds after which a call is taken for one behind which nothing should wait."""
+
 _VAIN = 3
 """Workers that may die one after another without having carried out anything."""
 
@@ -61,7 +64,7 @@ class _Line:
         self.waiting = waiting
         self.seconds = seconds
         """What a call takes on a worker, as measured."""
-        self.is_limited = memory is not None or work.timeout is not None
+        self.is_limited = memory is not None or work.timeout is not None or work.node.kind == "sink"
 
 
 class Processes:
@@ -100,7 +103,8 @@ class Processes:
         self._looked = 0.0
         self._in_vain = 0
         self._failed: list[Outcome] = []
-        self._end = weakref.finalize(self, _end_all, self._hands)
+        self._process = os.getpid()
+        self._end = weakref.finalize(self, _end_all, self._hands, self._process)
 
     def __repr__(self) -> str:
         return f"Processes({self.workers})"
@@ -117,6 +121,9 @@ class Processes:
 
     def attach(self, store: Store) -> None:
         """Say which store values are read from and written to. Forgets what an interrupted run left."""
+        if self._process != os.getpid():  # a forked child has no workers of its own yet
+            self._process = os.getpid()
+            self._hands.clear()
         self.cancel()
         variables = {name: value for name, value in os.environ.items() if name not in _OF_RUNS}
         if store is not self._store or variables != self._variables:
@@ -178,7 +185,7 @@ class Processes:
         self._give_up()
         for hand in self._hands:
             self._show(hand)
-        _end_all(self._hands)
+        _end_all(self._hands, self._process)
 
     def _give_up(self) -> None:
         for waiting in self._waiting.values():
@@ -196,7 +203,7 @@ class Processes:
 
     def _free(self, kind: Kind) -> Hand | None:
         """Return a worker that can take more calls of a kind: the one with least to do, or a new one."""
-        usable = [hand for hand in self._hands if hand.kind == kind and not hand.is_leaving]
+        usable = [hand for hand in self._hands if hand.kind == kind and not (hand.is_leaving or hand.is_slow)]
         best = min(usable, key=lambda hand: len(hand.batches), default=None)
         if best is not None and not best.batches:
             return best
@@ -292,12 +299,21 @@ class Processes:
         if batch is None or batch[0].number > result[0]:
             return  # it came before, and was kept on the board as well
         line, work = batch.popleft().waiting
+        hand.is_slow = False
         self._in_vain = 0
-        outcomes.append(Outcome(work, from_result(Result._make(result)), result[-1]))
+        outcome = Outcome(work, from_result(Result._make(result)), result[-1])
+        outcomes.append(self._localized(outcome) if isinstance(outcome.result, Failure) else outcome)
         seconds = result[_SIDE][_WALL] + _OVERHEAD
         line.seconds = seconds if line.seconds is None else 0.8 * line.seconds + 0.2 * seconds
         if seconds < self._quickest:
             self._quickest = max(seconds, 2 * _OVERHEAD)
+
+    def _localized(self, outcome: Outcome) -> Outcome:
+        """Let a traceback name the project's files, and not those of a package of them."""
+        failure = outcome.result
+        assert isinstance(failure, Failure)
+        assert self._packer is not None
+        return outcome._replace(result=failure._replace(traceback=self._packer.localized(failure.traceback)))
 
     # -- ends
 
@@ -309,6 +325,7 @@ class Processes:
             running = self._running(hand)
             if running is None:
                 continue
+            self._rescue(hand, now)
             deadline = hand.board.deadline
             limit = running.waiting.line.memory
             if deadline and now > deadline + _GRACE:
@@ -317,6 +334,20 @@ class Processes:
                 hand.kill(
                     f"used {used >> 20:,} MiB of memory, and its call may use {limit >> 20:,}; give it more: resources=Resources(memory=...)"
                 )
+
+    def _rescue(self, hand: Hand, now: float) -> None:
+        """Take back what waits behind a call that takes long, where another worker has nothing to do."""
+        if hand.is_slow:
+            back = hand.taken_back()
+            for waiting in reversed(back):
+                waiting.line.waiting.appendleft(waiting)
+        elif hand.in_hand > 1 and hand.seconds_of_call(now) > _LONG and self._has_idle():
+            hand.hold_back()
+
+    def _has_idle(self) -> bool:
+        if any(self._waiting.values()):
+            return False
+        return len(self._hands) < self.workers or any(not hand.batches for hand in self._hands)
 
     def _running(self, hand: Hand) -> Sent | None:
         """Return the call that a worker is carrying out."""
@@ -351,14 +382,15 @@ class Processes:
     def _lost(self, hand: Hand, work: Work) -> Outcome:
         how = hand.how_it_ended()
         log = hand.last_words()
+        stack = stack_in(log)
         side = SideData(time.time(), attempt=work.attempt, executor=self.name, process=hand.process.pid, log=log)
         if how == _TIMEOUT:
             assert work.timeout is not None
-            return Outcome(work, Failure(timed_out(work.node.name, work.timeout), log, side, "user"))
+            return self._localized(Outcome(work, Failure(timed_out(work.node.name, work.timeout), stack, side, "user")))
         error = WorkerError(
             f"the worker that ran {work.node.name} {how}", node=work.node.name, process=hand.process.pid
         )
-        return Outcome(work, Failure(error, log, side, "platform"))
+        return self._localized(Outcome(work, Failure(error, stack, side, "platform")))
 
 
 _RESULT, _END, _LEAVING, _READY = b"rexh"
@@ -379,7 +411,7 @@ def _refused(work: Work, error: Exception) -> Outcome:
     return Outcome(work, Failure(error, f"{type(error).__name__}: {error}", side, "user"))
 
 
-def _end_all(hands: list[Hand]) -> None:
-    while hands:
+def _end_all(hands: list[Hand], process: int) -> None:
+    while hands and process == os.getpid():  # a forked child leaves its parent's alone
         with contextlib.suppress(OSError):
             hands.pop().close()

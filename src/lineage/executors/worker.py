@@ -103,14 +103,15 @@ class Worker:
         """
         box, node = self._nodes[parcel.box]
         if not isinstance(node, Node):
-            side = SideData(time.time(), attempt=parcel.attempt, executor=self.executor, process=os.getpid())
-            text = "".join(traceback.format_exception(node))
-            return as_result(parcel.number, Failure(node, text, side, "platform"), ())
+            return self._refusal(parcel, node)
         if not node.still_is(box.code):
             raise Tainted(f"{box.name}: {_differences(box, node)}")
         self._has_run = True
         self.store.learn(parcel.kept)
-        work = unparcelled(parcel, node, box.code, self._folder)
+        try:
+            work = unparcelled(parcel, node, box.code, self._folder)
+        except Exception as error:
+            return self._refusal(parcel, _refused(box, f"its arguments can't be read: {error!r}", error))
         try:
             outcome = contextvars.copy_context().run(perform, work, self.store, self.executor)
         finally:
@@ -119,11 +120,18 @@ class Worker:
             self.is_spent = True
         return as_result(parcel.number, outcome.result, self.store.handed_over())
 
+    def _refusal(self, parcel: Parcel, error: Exception) -> Result:
+        side = SideData(time.time(), attempt=parcel.attempt, executor=self.executor, process=os.getpid())
+        return as_result(
+            parcel.number, Failure(error, "".join(traceback.format_exception(error)), side, "platform"), ()
+        )
+
     def _opened(self, box: Box) -> Node[..., Any] | Exception:
         """Return the node in a box, or why there is none."""
         try:
             if box.package is not None:
                 self._folder = self._unpack(box.package)
+            self.store.register(self._folder)
             node = unboxed(box, self._folder)
             found = node.code_digest()
         except Exception as error:
