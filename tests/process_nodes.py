@@ -113,6 +113,20 @@ def sleeps(x: int, seconds: float, place: Annotated[str, ln.Unhashed]) -> int:
 
 
 @ln.node
+def waits_for_all(x: int, others: int, place: Annotated[str, ln.Unhashed]) -> bool:
+    """Leaves a file; the first one ends when all others have, and says whether they did while it ran."""
+    if x:
+        (Path(place) / str(x)).touch()
+        return True
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        if len(os.listdir(place)) == others:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@ln.node
 def one_of_many(x: int, place: Annotated[str, ln.Unhashed]) -> int:
     """Leaves a file of its own for every time it runs."""
     (Path(place) / f"{x}-{os.getpid()}-{time.monotonic_ns()}").touch()

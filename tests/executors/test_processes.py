@@ -110,6 +110,15 @@ def test_a_crash_is_tried_again_and_costs_other_calls_nothing(session: ln.Sessio
     assert attempts == [(1, "failed", 3), (1, "ok", 297), (2, "ok", 3)]
 
 
+def test_nothing_waits_behind_a_call_that_takes_long(session: ln.Session, tmp_path: Path) -> None:
+    (tmp_path / "warm").mkdir()
+    (tmp_path / "place").mkdir()
+    ln.compute(ln.map(nodes.waits_for_all, list(range(1, 100)), others=0, place=str(tmp_path / "warm")))
+    calls = ln.map(nodes.waits_for_all, list(range(200)), others=199, place=str(tmp_path / "place"))
+    assert all(ln.compute(calls))
+    assert ln.calls(node="waits_for_all", status="ok").height == 99 + 200
+
+
 # -- limits
 
 

@@ -53,19 +53,21 @@ def closed(thing: Any) -> bytes:
     """Return a node or function by value."""
     image = _main_image()
     script = main_script()
-    cell_texts = {name: linecache.getlines(name) for name in cells()}
     stream = io.BytesIO()
-    _Pickler(stream, script).dump((cell_texts, script and os.path.basename(script), image, thing))
-    return stream.getvalue()
+    pickler = _Pickler(stream, script)
+    pickler.dump((script and os.path.basename(script), image, thing))
+    texts = {name: linecache.getlines(name) for name in dict.fromkeys([*cells(), *pickler.fileless])}
+    return pickle.dumps((texts, stream.getvalue()), protocol=5)
 
 
 def opened(data: bytes, folder: str | None) -> Any:
     """Return what travelled as `data`; the code package lies unpacked in `folder`."""
     _blanks.clear()
     _place[0] = folder or ""
-    cell_texts, script, image, thing = _Unpickler(io.BytesIO(data)).load()
-    for name, lines in cell_texts.items():
+    texts, body = pickle.loads(data)
+    for name, lines in texts.items():
         linecache.cache[name] = (sum(map(len, lines)), None, lines, name)
+    script, image, thing = _Unpickler(io.BytesIO(body)).load()
     main = sys.modules["__main__"]
     if script is not None:
         main.__file__ = os.path.join(_place[0], script)
@@ -134,6 +136,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(self, stream: io.BytesIO, script: str | None) -> None:
         super().__init__(stream, protocol=5)
         self._script = script
+        self.fileless: set[str] = set()
+        """Names under which the source of code is kept that is in no file."""
 
     def reducer_override(self, value: Any) -> Any:
         if type(value) is Fold:
@@ -145,6 +149,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         for name in _SENTINELS:
             if value is getattr(dataclasses, name):  # one of its kind, which pickle does not know
                 return getattr, (dataclasses, name)
+        if isinstance(value, types.CodeType) and value.co_filename in linecache.cache and value.co_filename[:1] == "<":
+            self.fileless.add(value.co_filename)
         if isinstance(value, types.CodeType) and self._script is not None and _is_of(value, self._script):
             made, facts = _code_reduced(value)
             return _code_here, (os.path.basename(self._script), made, facts)
@@ -161,9 +167,7 @@ def _at_home(function: types.FunctionType, reduced: tuple[Any, ...]) -> tuple[An
     if module is None or function.__globals__ is not vars(module):
         return reduced
     make, (code, _, *others), (own, facts), *rest = reduced
-    if name != "__main__":
-        if not isinstance(module.__dict__.get("__file__"), str):
-            return reduced
+    if name != "__main__" and isinstance(module.__dict__.get("__file__"), str):
         facts = {**facts, "__globals__": {}}  # they are there, as the module makes them
     return make, (code, _Namespace(name), *others), (own, facts), *rest
 
@@ -179,7 +183,12 @@ class _Namespace:
 
 
 def _namespace(name: str) -> dict[str, Any]:
-    return vars(sys.modules.get(name) or importlib.import_module(name))
+    if name not in sys.modules:
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:  # somebody made it by hand, and all that is needed of it comes along
+            sys.modules[name] = types.ModuleType(name)
+    return vars(sys.modules[name])
 
 
 def _is_of(code: types.CodeType, script: str) -> bool:

@@ -61,6 +61,9 @@ class Hand:
         """The nodes that it knows."""
         self.is_ready = False
         self.is_leaving = False
+        self.is_slow = False
+        """Whether the call that it runs takes so long that nothing should wait behind it."""
+        self._watched = 0, 0.0
         self.ended_for: str | None = None
         """Why it was killed, if it was."""
         self._given = 0
@@ -140,6 +143,28 @@ class Hand:
     def rest(self) -> list[tuple[int, bytes]]:
         """Return what a process that is gone had finished and may not have sent."""
         return FrameReader().feed(self.board.kept()[1])
+
+    # -- what waits behind a call that takes long
+
+    def seconds_of_call(self, now: float) -> float:
+        """Return for how long, at least, the call that runs has been running."""
+        begun = self.board.begun
+        if begun != self._watched[0]:
+            self._watched = begun, now
+        return now - self._watched[1]
+
+    def hold_back(self) -> None:
+        """Let nothing be begun after the call that runs. It takes a moment until that is certain."""
+        self.is_slow = True
+        self.board.take_back(self.board.begun, self._given)
+
+    def taken_back(self) -> list[Waiting]:
+        """Return the work that was held back and will not be begun here."""
+        begun = self.board.begun
+        found = [sent.waiting for batch in self.batches for sent in batch if sent.number > begun]
+        left = (deque(sent for sent in batch if sent.number <= begun) for batch in self.batches)
+        self.batches = deque(batch for batch in left if batch)
+        return found
 
     # -- output
 

@@ -42,6 +42,9 @@ _GRACE = 0.5
 _LOOK = 0.1
 """Seconds between two looks at what workers print, and at the memory they use."""
 
+_LONG = 0.3
+"""Seconds after which a call is taken for one behind which nothing should wait."""
+
 _VAIN = 3
 """Workers that may die one after another without having carried out anything."""
 
@@ -61,7 +64,7 @@ class _Line:
         self.waiting = waiting
         self.seconds = seconds
         """What a call takes on a worker, as measured."""
-        self.is_limited = memory is not None or work.timeout is not None
+        self.is_limited = memory is not None or work.timeout is not None or work.node.kind == "sink"
 
 
 class Processes:
@@ -200,7 +203,7 @@ class Processes:
 
     def _free(self, kind: Kind) -> Hand | None:
         """Return a worker that can take more calls of a kind: the one with least to do, or a new one."""
-        usable = [hand for hand in self._hands if hand.kind == kind and not hand.is_leaving]
+        usable = [hand for hand in self._hands if hand.kind == kind and not (hand.is_leaving or hand.is_slow)]
         best = min(usable, key=lambda hand: len(hand.batches), default=None)
         if best is not None and not best.batches:
             return best
@@ -296,6 +299,7 @@ class Processes:
         if batch is None or batch[0].number > result[0]:
             return  # it came before, and was kept on the board as well
         line, work = batch.popleft().waiting
+        hand.is_slow = False
         self._in_vain = 0
         outcome = Outcome(work, from_result(Result._make(result)), result[-1])
         outcomes.append(self._localized(outcome) if isinstance(outcome.result, Failure) else outcome)
@@ -321,6 +325,7 @@ class Processes:
             running = self._running(hand)
             if running is None:
                 continue
+            self._rescue(hand, now)
             deadline = hand.board.deadline
             limit = running.waiting.line.memory
             if deadline and now > deadline + _GRACE:
@@ -329,6 +334,20 @@ class Processes:
                 hand.kill(
                     f"used {used >> 20:,} MiB of memory, and its call may use {limit >> 20:,}; give it more: resources=Resources(memory=...)"
                 )
+
+    def _rescue(self, hand: Hand, now: float) -> None:
+        """Take back what waits behind a call that takes long, where another worker has nothing to do."""
+        if hand.is_slow:
+            back = hand.taken_back()
+            for waiting in reversed(back):
+                waiting.line.waiting.appendleft(waiting)
+        elif hand.in_hand > 1 and hand.seconds_of_call(now) > _LONG and self._has_idle():
+            hand.hold_back()
+
+    def _has_idle(self) -> bool:
+        if any(self._waiting.values()):
+            return False
+        return len(self._hands) < self.workers or any(not hand.batches for hand in self._hands)
 
     def _running(self, hand: Hand) -> Sent | None:
         """Return the call that a worker is carrying out."""

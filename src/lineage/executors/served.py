@@ -105,6 +105,8 @@ class _Server:
         for sent in parcels:
             parcel = Parcel._make(sent)
             self._number += 1
+            if self._board.is_taken_back(self._number):
+                continue
             limit = 0.0 if parcel.timeout is None else time.monotonic() + parcel.timeout
             self._board.begin(self._number, self._output.begin(), limit)
             try:

@@ -19,7 +19,7 @@ BOARD = 1 << 20
 """Bytes of a board."""
 
 _HEAD = 64
-_BEGUN, _FINISHED, _KEPT, _OUTPUT = 0, 1, 2, 3
+_BEGUN, _FINISHED, _KEPT, _OUTPUT, _SKIP_AFTER, _SKIP_UP_TO = range(6)
 _LENGTH = struct.Struct("<QB")
 
 
@@ -40,6 +40,10 @@ class Board:
         self._deadline[0] = deadline
         self._numbers[_BEGUN] = number
 
+    def is_taken_back(self, number: int) -> bool:
+        """Say whether the driver has taken the call `number` back, so that it must not be begun."""
+        return self._numbers[_SKIP_AFTER] < number <= self._numbers[_SKIP_UP_TO]
+
     def finish(self, number: int, answer: bytes) -> bool:
         """Keep what came of the call `number`; say whether there was room."""
         at = self._numbers[_KEPT]
@@ -57,6 +61,14 @@ class Board:
         self._numbers[_FINISHED] = number
         self._numbers[_KEPT] = 0
         self._deadline[0] = 0.0
+
+    # -- the driver writes
+
+    def take_back(self, after: int, up_to: int) -> None:
+        """Let no call be begun any more whose number is above `after`, up to `up_to`. One may be about to be."""
+        self._numbers[_SKIP_UP_TO] = 0
+        self._numbers[_SKIP_AFTER] = after
+        self._numbers[_SKIP_UP_TO] = up_to
 
     # -- the driver reads
 
