@@ -113,7 +113,9 @@ class Ray:
             self._pool = Pool(
                 self._connection.ray,
                 start=self._start,
-                begin=lambda actor, wanted: actor.begin.remote(described(self._store), max(1, int(wanted.get("CPU", 1)))),
+                begin=lambda actor, wanted: actor.begin.remote(
+                    described(self._store), max(1, int(wanted.get("CPU", 1)))
+                ),
                 machines=self._machines,
                 seconds=self._batch,
                 most=self._workers,

@@ -376,7 +376,8 @@ class Pool:
 
     def _unload(self, shape: _Shape, batch: list[Waiting], answer: bytes, seconds: float) -> Iterator[Outcome]:
         outcomes = self._post.outcomes(answer, [waiting.work for waiting in batch])
-        self.durations.learn([waiting.name for waiting in batch[: len(outcomes)]], seconds)
+        if outcomes:  # none where the worker's code is no longer what was planned
+            self.durations.learn([waiting.name for waiting in batch[: len(outcomes)]], seconds)
         shape.queue.extendleft(reversed(batch[len(outcomes) :]))
         yield from outcomes
 
