@@ -50,7 +50,9 @@ LAYERS = [
     {"verification", "table_columns"},
     {"events"},
     {"pictures"},
-    {"api", "asking", "cli", "logs"},
+    {"api", "asking", "doctor", "logs"},
+    {"commands"},
+    {"__main__"},
     {"testing"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

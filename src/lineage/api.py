@@ -293,6 +293,6 @@ def main(flow: Callable[P, Any]) -> None:
     `python report.py --min-minutes 30` calls `report(min_minutes=30)`. `--help` lists the parameters; `--plan` shows what
     would run, and why.
     """
-    from lineage.cli import run_flow
+    from lineage.commands.flows import run_flow
 
     run_flow(flow)
