@@ -7,7 +7,7 @@ their length. Everything that `lineage` compares, stores or looks up goes throug
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NewType, Protocol, cast
+from typing import NewType, cast
 
 from blake3 import blake3
 
@@ -16,12 +16,7 @@ __all__ = ["Digest", "digest_of", "short"]
 Digest = NewType("Digest", bytes)
 """32 raw bytes. Shown to people as hexadecimal, usually the first twelve characters (`short`)."""
 
-
-class _Hasher(Protocol):
-    def digest(self) -> Digest: ...
-
-
-_hash = cast(Callable[[bytes], _Hasher], blake3)
+_hash = cast(Callable[[bytes], "blake3"], blake3)
 
 
 def digest_of(kind: str, *parts: bytes) -> Digest:
@@ -30,31 +25,23 @@ def digest_of(kind: str, *parts: bytes) -> Digest:
     >>> digest_of("pair", b"ab", b"c") == digest_of("pair", b"a", b"bc")
     False
     """
-    framed = [_headers[kind]]
+    framed = [_headers.get(kind) or _header(kind)]
     for part in parts:
-        framed += (_lengths[len(part)], part)
-    return _hash(b"".join(framed)).digest()
+        framed.append(_lengths.get(len(part)) or len(part).to_bytes(8, "little"))
+        framed.append(part)
+    return cast(Digest, _hash(b"".join(framed)).digest())
 
 
-class _Headers(dict[str, bytes]):
-    """The frames of kinds, remembered: kinds are few."""
-
-    def __missing__(self, kind: str) -> bytes:
-        header = len(kind.encode()).to_bytes(4, "little") + kind.encode()
-        if len(self) < 4096:
-            self[kind] = header
-        return header
+_headers: dict[str, bytes] = {}
+_lengths = {length: length.to_bytes(8, "little") for length in range(257)}
 
 
-class _Lengths(dict[int, bytes]):
-    """The frames of parts by their length; those of short ones are there."""
-
-    def __missing__(self, length: int) -> bytes:
-        return length.to_bytes(8, "little")
-
-
-_headers = _Headers()
-_lengths = _Lengths({length: length.to_bytes(8, "little") for length in range(257)})
+def _header(kind: str) -> bytes:
+    """Return the frame of `kind`, remembered: kinds are few."""
+    header = len(kind.encode()).to_bytes(4, "little") + kind.encode()
+    if len(_headers) < 4096:
+        _headers[kind] = header
+    return header
 
 
 def short(digest: bytes) -> str:
