@@ -148,7 +148,7 @@ def test_a_large_input_is_mapped_and_not_copied(session: ln.Session) -> None:
 def test_an_edit_on_disk_during_a_run_reaches_no_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: EventLog
 ) -> None:
-    place = tmp_path / "edited_nodes.py"
+    place = tmp_path / "nodes_edited_while_running.py"
     text = """
         import ctypes
         import lineage as ln
@@ -179,7 +179,7 @@ def test_an_edit_on_disk_during_a_run_reaches_no_worker(
     """
     place.write_text(textwrap.dedent(text))
     monkeypatch.syspath_prepend(str(tmp_path))
-    import edited_nodes as edited  # type: ignore[import-not-found]
+    import nodes_edited_while_running as edited  # type: ignore[import-not-found]
 
     with ln.Session(tmp_path / "store", executors={"default": ln.Processes(1)}):
         first = edited.value(0)

@@ -123,7 +123,10 @@ def test_variables_that_code_reads_come_with_it(on_ray: ln.Session, monkeypatch:
 
 
 def test_a_worker_whose_code_is_another_refuses(on_ray: ln.Session) -> None:
-    with pytest.raises(NodeError, match=r"a worker has other code or packages for depends_on_where .*OFFSET"):
+    with pytest.raises(
+        NodeError,
+        match=r"depends_on_where can't be carried out as it was planned: a worker has other code or packages .*OFFSET",
+    ):
         on_ray.compute(nodes.depends_on_where.options(retries=ln.Retry(platform=0))(1))
 
 

@@ -210,7 +210,10 @@ def holes(tree: Tree) -> Iterator[Hole]:
         yield tree
     elif isinstance(tree, Branch) and tree.digest is None:
         for item in tree.items:
-            yield from holes(item)
+            if isinstance(item, Hole):  # without a generator for each of many
+                yield item
+            elif isinstance(item, Branch) and item.digest is None:
+                yield from holes(item)
 
 
 def leaves(tree: Tree) -> Iterator[Leaf]:

@@ -295,7 +295,8 @@ class Processes:
 
     def _take(self, hand: Hand, payload: bytes, outcomes: list[Outcome]) -> None:
         result = pickle.loads(payload)
-        batch = next((batch for batch in hand.batches if batch), None)
+        batches = hand.batches
+        batch = batches[0] if batches and batches[0] else next((batch for batch in batches if batch), None)
         if batch is None or batch[0].number > result[0]:
             return  # it came before, and was kept on the board as well
         line, work = batch.popleft().waiting
