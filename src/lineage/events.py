@@ -26,7 +26,7 @@ from lineage.table_columns import edges_of, schema_of
 
 __all__ = ["events_of", "told"]
 
-_PRODUCER = "https://pypi.org/project/lineage-graph"
+_PRODUCER = "urn:python:lineage-graph"
 _ENDS = {"ok": "COMPLETE", "failed": "FAIL", "interrupted": "ABORT"}
 _MISSING = "OpenLineage events need its client: pip install 'lineage-graph[openlineage]'"
 
