@@ -42,6 +42,7 @@ Load = Callable[[str], Any]
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Load a source as the module `pipeline`, in place of what was loaded before."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # of an edit in the same second it would be taken for current
 
     def load(text: str) -> Any:
         path = tmp_path / "pipeline.py"
