@@ -6,7 +6,6 @@ The verdict is recorded with the execution; what the second process computed is 
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -16,24 +15,20 @@ from attrs import frozen
 from lineage.approx import deviation
 from lineage.codecs.text import dump_tree, load_tree
 from lineage.codecs.thaw import Thawer
-from lineage.content.tree import SCALARS, Branch, Hole, Tree, digest_tree, fill, holes
-from lineage.datasets import MADE_OF
+from lineage.content.tree import SCALARS, Hole, Tree, fill, holes
 from lineage.differences import Difference, first_difference
-from lineage.digest import Digest, digest_of, short
+from lineage.digest import Digest, digest_of
 from lineage.environments.current import run_env
-from lineage.errors import CompositionError, LineageError, NotFoundError
-from lineage.files import Directory, File
-from lineage.fingerprints import Fingerprints
+from lineage.errors import CompositionError, NotFoundError
 from lineage.identity import identify
-from lineage.node import Node, nodes_of
 from lineage.options import Approx
 from lineage.planning import HIT, Graph, call_key
 from lineage.query.points import point
+from lineage.recorded import RecordedCall, walked
 from lineage.records import Outcome, Verdict
 from lineage.replays import Answer, Ask, ask_of, circumstances, replayed
 from lineage.session import Session
 from lineage.storage.store import Store
-from lineage.structure import as_view, pick
 
 __all__ = ["Checked", "Verification", "verify"]
 
@@ -154,8 +149,8 @@ def _chosen(session: Session, roots: Sequence[int], sample: int | float | None) 
     Calls that compose are looked through: what they composed is executed by calls of their own.
     """
     if sample is None:
-        return _in_order(_walk(session, roots, upstream=False))
-    everything = _in_order(_walk(session, roots, upstream=True))
+        return _in_order(walked(session.store.index, roots, upstream=False))
+    everything = _in_order(walked(session.store.index, roots, upstream=True))
     count = sample if isinstance(sample, int) else math.ceil(sample * len(everything))
     ranked = sorted(everything, key=lambda row: _rank(session, row))
     return _in_order(ranked[:count])
@@ -171,44 +166,14 @@ def _rank(session: Session, row: dict[str, Any]) -> tuple[int, bytes]:
     return seen, digest_of("sample", row["call_key"], str(seen).encode())
 
 
-def _walk(session: Session, roots: Sequence[int], *, upstream: bool) -> Iterator[dict[str, Any]]:
-    stack, seen = list(roots), set(roots)
-    while stack:
-        row = session.store.index.execution(stack.pop())
-        arguments = json.loads(row["arguments"])
-        made_of = _sources(arguments.pop(MADE_OF, {}))
-        if not made_of:
-            yield row
-        following = [*made_of]
-        if upstream:
-            following += [number for entry in arguments.values() for number in _sources(entry)]
-        for number in following:
-            if number not in seen:
-                seen.add(number)
-                stack.append(number)
-
-
-def _sources(entry: Any) -> list[int]:
-    return [*entry.get("from", []), *entry.get("each", [])] if isinstance(entry, dict) else []
-
-
 # -- a recorded call
 
 
-class _Recorded:
+class _Recorded(RecordedCall):
     """An execution that is to be carried out once more."""
 
-    def __init__(self, store: Store, row: dict[str, Any], given: tuple[str, ...] | None) -> None:
-        self.store = store
-        self.row = row
-        self.given = given
-        self.number: int = row["id"]
-        self.arguments = {name: entry for name, entry in json.loads(row["arguments"]).items() if name != MADE_OF}
-
     def checked(self, verdict: Outcome, reason: str = "", difference: Difference | None = None) -> Checked:
-        parts = [f"{name}={_brief(entry)}" for name, entry in self.arguments.items()]
-        call = f"{self.row['node_name']}({', '.join(parts)})"
-        return Checked(call, self.row["node_name"], self.number, verdict, reason, difference)
+        return Checked(self.shown(), self.row["node_name"], self.number, verdict, reason, difference)
 
     def ask(self) -> Ask:
         """Return what a new process needs.
@@ -216,7 +181,7 @@ class _Recorded:
         Raises:
             NotFoundError: the call can't be carried out again; the error says why.
         """
-        node = self._node()
+        node = self.node()
         self.compare = node.given.compare
         if node.kind == "sink":
             raise NotFoundError("it is an effect on the outside world")
@@ -224,74 +189,8 @@ class _Recorded:
             raise NotFoundError("it composes other calls, which are looked at themselves")
         if node.given.every is not None:
             raise NotFoundError("it is a source: another time gives another value")
-        given = self.given or tuple(dump_tree(self._rebuilt(name, entry)) for name, entry in self._arguments(node))
+        given = self.given or tuple(dump_tree(tree) for tree in self.trees(node).values())
         return ask_of(self.number, node, self.row["code_digest"], given, self.row["call_key"], self.row["run"])
-
-    def _arguments(self, node: Node[..., Any]) -> Iterator[tuple[str, Any]]:
-        for name in node.signature.names:
-            if name not in self.arguments:
-                raise NotFoundError(f"its argument `{name}` was not recorded")
-            yield name, self.arguments[name]
-
-    def _node(self) -> Node[..., Any]:
-        reference = self.row["node_reference"]
-        known = nodes_of(reference)
-        for node in known:
-            try:
-                if node.code_digest() == self.row["code_digest"]:
-                    return node
-            except LineageError:
-                continue
-        if not known:
-            raise NotFoundError(f"no node {reference} is loaded, and none can be imported by that name")
-        raise NotFoundError(
-            "its code, or a package that it uses, has changed since, so it would not be the same call; materialise it again, "
-            "and verify that"
-        )
-
-    # -- arguments, from what the record says of them
-
-    def _rebuilt(self, name: str, entry: Any) -> Tree:
-        if not isinstance(entry, dict):
-            return entry  # type: ignore[no-any-return]
-        if "tree" in entry:
-            return load_tree(entry["tree"])
-        wanted = bytes.fromhex(entry["digest"])
-        for candidate in self._candidates(entry):
-            if digest_tree(candidate) == wanted:
-                return candidate
-        raise NotFoundError(
-            f"the record does not hold its argument `{name}` whole; give the call in place of the dataset"
-        )
-
-    def _candidates(self, entry: dict[str, Any]) -> Iterator[Tree]:
-        """Yield what an argument may have been, made of its inputs. Its digest says which it was."""
-        if "files" in entry:
-            yield from self._files(entry["files"])
-        trees = [self._result(number) for number in entry.get("from", [])]
-        if len(trees) == 1:
-            yield trees[0]
-            yield from _inside(trees[0])
-        for kind in ("list", "tuple"):
-            yield Branch(kind, tuple(trees))
-        for kind in ("polars.LazyFrame", "polars.DataFrame", "pyarrow.Table", "pandas.DataFrame"):
-            try:
-                yield as_view(trees[0] if len(trees) == 1 else Branch("list", tuple(trees)), f"table:{kind}")
-            except LineageError:
-                return
-
-    def _files(self, paths: list[str]) -> Iterator[Tree]:
-        fingerprints = Fingerprints(self.store.index, self.store.downloads)
-        for kind in (File, Directory):
-            try:
-                leaves = [fingerprints.leaf(kind(path)) for path in paths]
-            except (LineageError, OSError):
-                continue
-            yield leaves[0] if len(leaves) == 1 else Branch("list", tuple(leaves))
-            yield Branch("list", tuple(leaves))
-
-    def _result(self, number: int) -> Tree:
-        return load_tree(self.store.unspill(self.store.index.execution(number)["value"]))
 
     # -- what came out
 
@@ -311,24 +210,6 @@ class _Recorded:
             if off is not None and off <= 1:
                 return self.checked("deterministic", f"{off:.3g} of the tolerance")
         return self.checked("differs", "", first_difference(before, now))
-
-
-def _brief(entry: Any) -> str:
-    if not isinstance(entry, dict):
-        return repr(entry)[:40]
-    names = entry.get("names") or entry.get("files") or [entry.get("shown") or short(bytes.fromhex(entry["digest"]))]
-    return str(names[0])[:40]
-
-
-def _inside(tree: Tree) -> Iterator[Tree]:
-    if not isinstance(tree, Branch):
-        return
-    for position, item in enumerate(tree.items):
-        yield item
-        if tree.kind == "namedtuple":
-            yield pick(tree, position)
-        if isinstance(item, Branch):
-            yield from item.items
 
 
 # -- a call that was given, with its arguments as they are
