@@ -67,7 +67,9 @@ def test_calls_run_in_warm_processes_of_their_own(session: ln.Session) -> None:
     first = set(ln.compute(ln.map(nodes.pid, list(range(40)))))
     again = set(ln.compute(ln.map(nodes.pid, list(range(100, 140)))))
     assert os.getpid() not in first
-    assert len(first | again) <= 2
+    assert (
+        len(first | again) <= 4
+    )  # eighty calls; a worker is replaced where what it would be sent has changed meanwhile
 
 
 def test_closing_ends_all_workers(tmp_path: Path) -> None:
